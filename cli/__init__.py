@@ -1,0 +1,48 @@
+"""The `simpaint` command: each command parses, calls one library function and prints.
+
+The modules here import nothing heavy at the top, so that `simpaint --help` stays quick.
+"""
+
+import logging
+import traceback
+from typing import Any
+
+import click
+
+from .. import __version__
+from ..errors import SimpaintError
+from .masks import masks
+
+
+class _Failure(click.ClickException):
+    """An expected error: one line on stderr, exit code 2."""
+
+    exit_code = 2
+
+
+class _Root(click.Group):
+    """Turns what the library raises into what a shell expects."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
+        try:
+            return super().invoke(ctx)
+        except SimpaintError as error:
+            if ctx.params["verbose"]:
+                traceback.print_exc()
+            raise _Failure(" ".join(str(error).split())) from error
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("Stopped. What is finished stays; repeat the command to go on.", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="simpaint")
+@click.option("-v", "--verbose", is_flag=True, help="Show what is done, and tracebacks of errors.")
+def main(verbose: bool) -> None:
+    """Fill the holes of a photo with what similar photos show."""
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s"
+    )
+
+
+main.add_command(masks)

@@ -1,0 +1,52 @@
+"""One progress bar for every long command, on stderr, drawn by rich."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..data.progress import Progress
+
+
+@contextmanager
+def progress_bar(title: str, unit: str = "", *, of_bytes: bool = False) -> Iterator[Progress]:
+    """Show a bar with count, speed and time left while the body runs.
+
+    Args:
+        title: what is being done, "Drawing masks".
+        unit: what is counted, "masks".
+        of_bytes: counts are bytes and are shown as MB.
+
+    Yields:
+        the callback to hand to the library function.
+    """
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+    from rich.progress import Progress as Bars
+    from rich.text import Text
+
+    class Speed(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text("" if speed is None else f"{speed:,.0f} {unit}/s")
+
+    columns: list[ProgressColumn] = (
+        [DownloadColumn(), TransferSpeedColumn()] if of_bytes else [MofNCompleteColumn(), Speed()]
+    )
+    bars = Bars(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        *columns,
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    with bars:
+        task = bars.add_task(title, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)

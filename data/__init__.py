@@ -1,0 +1,1 @@
+"""Pictures, strokes and masks: everything that reads or draws raw material."""

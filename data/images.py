@@ -1,0 +1,285 @@
+"""Reading photos and hole masks from files, and writing them.
+
+`read_photo` is the only place that decodes a picture; everything else calls it or `decode`.
+"""
+
+import io
+import stat
+from pathlib import Path
+from typing import Final, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import (
+    BmpImagePlugin,
+    ExifTags,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+from PIL.ImageFile import ImageFile
+
+from ..errors import ImageError
+from .files import replacing
+
+Pixels: TypeAlias = NDArray[np.uint8]
+
+MAX_PIXELS: Final = 100_000_000
+"""Photos of more pixels are refused unless the caller says otherwise."""
+
+MAX_BYTES: Final = 1 << 30
+"""Files of more bytes are refused: no photo within `MAX_PIXELS` needs them."""
+
+# A few bytes can ask for the same pixels to be refined over and over; real photos have about 10.
+_MAX_SCANS: Final = 100
+
+_WHITE_IS_ZERO: Final = 0
+
+# Opened by class and not by `PIL.Image.open`, which would also try formats that run other programs
+# (EPS), and has a pixel limit of its own that is global to the process.
+_FORMATS: Final[tuple[tuple[bytes, type[ImageFile]], ...]] = (
+    (b"\xff\xd8\xff", JpegImagePlugin.JpegImageFile),
+    (b"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile),
+    (b"RIFF", WebPImagePlugin.WebPImageFile),
+    (b"GIF8", GifImagePlugin.GifImageFile),
+    (b"BM", BmpImagePlugin.BmpImageFile),
+    (b"II*\0", TiffImagePlugin.TiffImageFile),
+    (b"MM\0*", TiffImagePlugin.TiffImageFile),
+    (b"II+\0", TiffImagePlugin.TiffImageFile),
+    (b"MM\0+", TiffImagePlugin.TiffImageFile),
+)
+
+_TURNS: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class Photo(NamedTuple):
+    """A decoded photo.
+
+    Attributes:
+        pixels: uint8 RGB (H, W, 3), upright; smaller than the file's where a `draft` was asked for.
+        width: the whole photo's width in pixels, upright.
+        height: the whole photo's height in pixels, upright.
+    """
+
+    pixels: Pixels
+    width: int
+    height: int
+
+
+def decode(
+    data: bytes | Path,
+    *,
+    name: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+    draft: int | None = None,
+) -> Pixels:
+    """Decode a photo: `read_photo` for those who want nothing but the pixels."""
+    return read_photo(data, name=name, max_pixels=max_pixels, draft=draft).pixels
+
+
+def read_photo(
+    data: bytes | Path,
+    *,
+    name: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+    draft: int | None = None,
+) -> Photo:
+    """Decode a JPEG, PNG, WebP, TIFF, BMP or GIF (first frame), told apart by content.
+
+    Grey, palette, 1-bit, 16-bit and CMYK become RGB; what is transparent is laid over white; the
+    EXIF orientation is applied (a damaged EXIF block counts as none).
+
+    Args:
+        data: the file's bytes, or its path.
+        name: what errors call the photo; the path where there is one.
+        max_pixels: photos of more pixels are refused before they are decoded.
+        draft: a side in pixels: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, as long as
+            neither side becomes shorter than this. Quicker, and close to the area average.
+
+    Raises:
+        ImageError: the file cannot be read, is damaged, is not a picture or is too large.
+    """
+    name = name or (str(data) if isinstance(data, Path) else "image")
+    try:
+        content = read_file(data) if isinstance(data, Path) else data
+        with _open(content) as image:
+            _check_size(image, content, max_pixels)
+            whole = image.size
+            if draft is not None:
+                image.draft(None, (draft, draft))
+            image.load()
+            upright, swapped = _upright(image, whole)
+            pixels = np.array(_to_rgb(upright))
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from error
+    except Exception as error:  # Pillow raises a dozen types on damaged files
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ImageError(f"{name}: damaged, it cannot be decoded: {reason}") from error
+    width, height = reversed(whole) if swapped else whole
+    return Photo(pixels, width, height)
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a photo's file.
+
+    Raises:
+        ImageError: missing, unreadable, not a regular file, or larger than `MAX_BYTES`; the
+            message does not name the file.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageError("expected a file, found a folder or a device")
+        if status.st_size > MAX_BYTES:
+            raise ImageError(f"{status.st_size} bytes, more than the {MAX_BYTES} a photo may have")
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"cannot be read: {error.strerror or error}") from error
+
+
+def _open(content: bytes) -> ImageFile:
+    """The header, read by the format that the first bytes name."""
+    if not content:
+        raise ImageError("the file is empty")
+    for magic, plugin in _FORMATS:
+        if content.startswith(magic):
+            return plugin(io.BytesIO(content))
+    raise ImageError(
+        "expected a JPEG, PNG, WebP, TIFF, BMP or GIF picture, "
+        f"found a file that begins with {content[:8]!r}"
+    )
+
+
+def _check_size(image: ImageFile, content: bytes, max_pixels: int) -> None:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{width} x {height} = {width * height} pixels, more than the limit of {max_pixels}"
+        )
+    # Compressed JPEG data never holds this marker, so the count needs no parsing.
+    if image.format == "JPEG" and (scans := content.count(b"\xff\xda")) > _MAX_SCANS:
+        raise ImageError(f"{scans} scans, more than the {_MAX_SCANS} a JPEG may have")
+
+
+def _upright(image: ImageFile, whole: tuple[int, int]) -> tuple[Image.Image, bool]:
+    """The picture turned as its EXIF says, and whether that swapped width and height."""
+    if image.format == "TIFF":  # Pillow has turned it while loading
+        return image, image.size != whole
+    try:
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # a damaged EXIF block says nothing; the picture itself is whole
+        return image, False
+    if turn is None:
+        return image, False
+    swaps = turn in (_TURNS[5], _TURNS[6], _TURNS[7], _TURNS[8])
+    return image.transpose(turn), swaps
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+        return _from_16_bits(image)
+    if image.mode in ("I", "F"):
+        raise ImageError(f"32-bit pixels (mode {image.mode}), of which nobody says what is white")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    rgba = image.convert("RGBA")
+    white = Image.new("RGB", image.size, "white")
+    white.paste(rgba, mask=rgba.getchannel("A"))
+    return white
+
+
+def _from_16_bits(image: Image.Image) -> Image.Image:
+    """Scale 12 or 16 bits of grey to 8, rounding; Pillow's own conversion clips."""
+    grey = np.asarray(image).astype(np.float32)
+    transparent = image.info.get("transparency")
+    clear = grey == transparent if isinstance(transparent, int) else None
+    bits, inverted = 16, False
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        bits = int(image.tag_v2.get(ExifTags.Base.BitsPerSample, (16,))[0])
+        inverted = image.tag_v2.get(ExifTags.Base.PhotometricInterpretation) == _WHITE_IS_ZERO
+    grey *= 255 / (2**bits - 1)
+    if inverted:
+        grey = 255 - grey
+    if clear is not None:
+        grey[clear] = 255
+    return Image.fromarray(np.rint(grey).astype(np.uint8)).convert("RGB")
+
+
+def square(image: Pixels, size: int) -> Pixels:
+    """The largest central square of a photo, resized.
+
+    Shrinking averages over each new pixel's area (exactly, with fractional borders); enlarging is
+    bilinear.
+
+    Args:
+        image: uint8 (H, W, 3).
+        size: the new side in pixels.
+
+    Returns:
+        uint8 (size, size, 3).
+    """
+    height, width = image.shape[:2]
+    side = min(height, width)
+    left, top = (width - side) // 2, (height - side) // 2
+    if side == size:
+        return np.ascontiguousarray(image[top : top + side, left : left + side])
+    kind = Image.Resampling.BOX if side > size else Image.Resampling.BILINEAR
+    box = (left, top, left + side, top + side)
+    return np.array(Image.fromarray(image).resize((size, size), kind, box))
+
+
+def read_mask(
+    path: Path, size: tuple[int, int] | None = None, *, black_holes: bool = False
+) -> NDArray[np.bool_]:
+    """Read a hole mask.
+
+    Args:
+        path: a picture; pixels of a grey value of 128 or more are holes.
+        size: (height, width) to resize to, taking the nearest pixel.
+        black_holes: the file has its holes black instead, as published QD-IMD masks do.
+
+    Returns:
+        bool (H, W), True in holes.
+
+    Raises:
+        ImageError: the file cannot be used.
+    """
+    grey = np.asarray(Image.fromarray(decode(path)).convert("L"))
+    mask: NDArray[np.bool_] = (grey < 128) if black_holes else (grey >= 128)
+    if size is not None and size != mask.shape:
+        rows, columns = (
+            ((np.arange(new) + 0.5) * old / new).astype(np.intp)
+            for new, old in zip(size, mask.shape, strict=True)
+        )
+        mask = mask[rows[:, None], columns]
+    return mask
+
+
+def write_mask(path: Path, mask: NDArray[np.bool_]) -> None:
+    """Write a bool (H, W) hole mask as an 8-bit grey PNG, holes white.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    write_png(path, mask.astype(np.uint8) * np.uint8(255))
+
+
+def write_png(path: Path, image: Pixels) -> None:
+    """Write uint8 pixels, (H, W, 3) RGB or (H, W) grey, as PNG.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    with replacing(path) as temporary:
+        Image.fromarray(image).save(temporary, "PNG")

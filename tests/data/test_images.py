@@ -1,0 +1,188 @@
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+from simpaint.data.drawn_faces import drawn_face
+from simpaint.data.images import decode, read_mask, read_photo, square, write_mask
+from simpaint.errors import ImageError
+
+FACE = drawn_face(np.random.default_rng(1), 64)
+COLOUR = Image.new("RGB", (30, 20), (200, 100, 50))
+
+
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def png(depth: int, kind: int, row: bytes, transparent: bytes = b"") -> bytes:
+    """A 1 x 1 PNG written from the specification, for what Pillow cannot write."""
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 1, 1, depth, kind, 0, 0, 0))]
+    chunks += [(b"tRNS", transparent)] if transparent else []
+    chunks += [(b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b"")]
+    packed = (
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"])
+def test_every_format_is_read_by_its_content(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "photo.txt"
+    path.write_bytes(encoded(COLOUR, kind))
+    pixels = decode(path)
+    assert pixels.shape == (20, 30, 3)
+    assert pixels.dtype == np.uint8
+    assert pixels.flags.c_contiguous
+    np.testing.assert_allclose(pixels[10, 15], (200, 100, 50), atol=4)
+
+
+def test_every_colour_mode_becomes_rgb() -> None:
+    for mode in ("1", "L", "P", "LA", "RGBA", "CMYK", "YCbCr"):
+        image = COLOUR.convert(mode)
+        pixels = decode(encoded(image, "TIFF" if mode in ("CMYK", "YCbCr") else "PNG"))
+        np.testing.assert_allclose(pixels, np.asarray(image.convert("RGB")), atol=2)
+
+
+def test_cmyk_of_a_jpeg_is_not_inverted() -> None:
+    data = encoded(COLOUR.convert("CMYK"), "JPEG")  # written inverted, as Adobe does
+    np.testing.assert_allclose(decode(data)[10, 15], (200, 100, 50), atol=4)
+
+
+def test_16_bits_are_scaled_and_not_clipped() -> None:
+    ramp = np.linspace(0, 65535, 600).astype(np.uint16).reshape(20, 30)
+    expected = np.rint(ramp / 257).astype(np.uint8)
+    for kind in ("PNG", "TIFF"):
+        np.testing.assert_array_equal(
+            decode(encoded(Image.fromarray(ramp), kind))[..., 0], expected
+        )
+    inverted = encoded(Image.fromarray(ramp), "TIFF", tiffinfo={262: 0})
+    np.testing.assert_allclose(decode(inverted)[..., 1], 255 - expected.astype(int), atol=1)
+    row = struct.pack(">3H", 51400, 25700, 12850)
+    assert decode(png(16, 2, row)).ravel().tolist() == [200, 100, 50]
+
+
+def test_what_is_transparent_lies_over_white() -> None:
+    half = Image.new("RGBA", (4, 4), (200, 100, 50, 51))
+    expected = np.array((200, 100, 50)) * 0.2 + 255 * 0.8
+    for data in (encoded(half, "PNG"), encoded(half, "WEBP", lossless=True)):
+        np.testing.assert_allclose(decode(data)[0, 0], expected, atol=1)
+    palette = COLOUR.quantize(4)
+    assert decode(encoded(palette, "PNG", transparency=0)).min() == 255
+    assert decode(encoded(palette, "GIF", transparency=0)).min() == 255
+    grey, colour = struct.pack(">H", 51400), struct.pack(">3H", 51400, 25700, 12850)
+    assert decode(png(16, 0, grey, grey)).min() == 255
+    assert decode(png(16, 2, colour, colour)).min() == 255
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_stands_upright(kind: str, orientation: int) -> None:
+    image = Image.fromarray(FACE[:, :40])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(image, kind, exif=exif)
+    photo = read_photo(data)
+    with Image.open(io.BytesIO(data)) as reference:
+        expected = np.asarray(ImageOps.exif_transpose(reference))
+    np.testing.assert_array_equal(photo.pixels, expected)
+    assert (photo.height, photo.width) == expected.shape[:2]
+
+
+def test_a_damaged_exif_block_does_not_lose_the_photo() -> None:
+    data = encoded(COLOUR, "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
+    assert decode(data).shape == (20, 30, 3)
+
+
+def test_a_draft_is_smaller_and_close_to_the_area_average() -> None:
+    image = Image.fromarray(drawn_face(np.random.default_rng(2), 400)[:, :390])
+    data = encoded(image, "JPEG", quality=95)
+    draft = read_photo(data, draft=96)
+    assert draft.pixels.shape == (100, 98, 3)
+    assert (draft.width, draft.height) == (390, 400)
+    whole = square(decode(data), 96).astype(float)
+    assert np.abs(square(draft.pixels, 96) - whole).mean() < 3
+
+
+def test_too_many_pixels_are_refused_before_decoding() -> None:
+    data = encoded(Image.new("1", (9000, 12000)), "PNG")
+    with pytest.raises(ImageError, match=r"bomb.png: 9000 x 12000 = 108000000 pixels.*100000000"):
+        decode(data, name="bomb.png")
+    assert decode(encoded(COLOUR, "PNG"), max_pixels=600).shape == (20, 30, 3)
+    with pytest.raises(ImageError, match="limit of 599"):
+        decode(encoded(COLOUR, "PNG"), max_pixels=599)
+
+
+def test_a_jpeg_of_endless_scans_is_refused() -> None:
+    data = encoded(COLOUR, "JPEG", progressive=True)
+    start = data.rindex(b"\xff\xda")
+    with pytest.raises(ImageError, match="scans"):
+        decode(data[:start] + data[start:-2] * 200 + data[-2:])
+
+
+def test_what_is_no_photo_is_refused_with_a_reason(tmp_path: Path) -> None:
+    for data, reason in ((b"", "empty"), (b"hello world", "b'hello wo'"), (b"BM text", "damaged")):
+        with pytest.raises(ImageError, match=f"x.jpg: .*{reason}"):
+            decode(data, name="x.jpg")
+    with pytest.raises(ImageError, match="No such file"):
+        decode(tmp_path / "absent.jpg")
+    with pytest.raises(ImageError, match="expected a file"):
+        decode(tmp_path)
+    with pytest.raises(ImageError, match="expected a file"):
+        decode(Path("/dev/zero"))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_damage_gives_a_picture_or_an_image_error(data: st.DataObject) -> None:
+    kind = data.draw(st.sampled_from(["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"]))
+    content = bytearray(encoded(Image.fromarray(FACE), kind))
+    for _ in range(data.draw(st.integers(0, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    content = content[: data.draw(st.integers(0, len(content)))]
+    try:
+        pixels = decode(bytes(content), max_pixels=1_000_000)
+    except ImageError:
+        return
+    assert pixels.ndim == 3
+    assert pixels.shape[2] == 3
+
+
+def test_a_square_is_the_area_average_of_the_centre() -> None:
+    image = np.random.default_rng(3).integers(0, 256, (24, 36, 3), dtype=np.uint8)
+    expected = image[:, 6:30].reshape(8, 3, 8, 3, 3).mean(axis=(1, 3))  # (8, 8, 3)
+    np.testing.assert_allclose(square(image, 8), expected, atol=1)
+    np.testing.assert_array_equal(square(image, 24), image[:, 6:30])
+    assert square(image, 50).shape == (50, 50, 3)
+
+
+def test_masks_come_back_as_written(tmp_path: Path) -> None:
+    mask = np.random.default_rng(4).random((12, 17)) < 0.5
+    write_mask(tmp_path / "mask.png", mask)
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), mask)
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png", black_holes=True), ~mask)
+    with Image.open(tmp_path / "mask.png") as image:
+        assert image.mode == "L"
+
+
+def test_masks_are_cut_at_128_and_resized_to_the_nearest(tmp_path: Path) -> None:
+    grey = np.array([[0, 127], [128, 255]], np.uint8)
+    Image.fromarray(grey).save(tmp_path / "mask.png")
+    mask = read_mask(tmp_path / "mask.png", (4, 6))
+    expected = np.repeat(np.repeat(grey >= 128, 2, 0), 3, 1)
+    np.testing.assert_array_equal(mask, expected)
+
+
+def test_drawn_faces_repeat_with_their_seed_and_differ_otherwise() -> None:
+    rng = np.random.default_rng(1)
+    first, second = drawn_face(rng, 64), drawn_face(rng, 64)
+    np.testing.assert_array_equal(first, FACE)
+    assert np.abs(first.astype(int) - second).mean() > 5

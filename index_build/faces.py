@@ -1,0 +1,72 @@
+"""dlib's face descriptor: who it is rather than what it looks like. Needs the extra `faces`.
+
+King 2017: a ResNet trained so that one person's photos lie within 0.6 of each other. Its vectors
+have nearly one length, so that after normalising, inner products order as distances do.
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..data.files import sha256
+from ..errors import DependencyError
+from .descriptors import JSON, check_squares
+
+_RESNET = "dlib_face_recognition_resnet_model_v1.dat"
+_LANDMARKS = "shape_predictor_5_face_landmarks.dat"
+
+
+class DlibDescriptor:
+    """128 dimensions of the largest face that is found in the square.
+
+    Where none is found (a profile, a face under a hole), the whole square is taken as the face:
+    databases of faces hold squares that are cut around one.
+    """
+
+    name = "dlib"
+    d = 128
+    input_size = 200
+
+    def __init__(self, config: dict[str, JSON]) -> None:
+        """Load the networks.
+
+        Raises:
+            DependencyError: dlib or its models are not installed.
+        """
+        spec = find_spec("face_recognition_models")
+        if find_spec("dlib") is None or spec is None or spec.origin is None:
+            raise DependencyError(
+                "descriptor dlib: expected dlib and its models, found none: "
+                "pip install 'simpaint[faces]'"
+            )
+        import dlib
+
+        models = Path(spec.origin).parent / "models"
+        self.config = config
+        self.weights_sha256 = sha256(models / _RESNET)
+        self._find: Any = dlib.get_frontal_face_detector()
+        self._landmarks: Any = dlib.shape_predictor(str(models / _LANDMARKS))
+        self._network: Any = dlib.face_recognition_model_v1(str(models / _RESNET))
+        self._cut: Any = dlib.get_face_chip
+        self._whole = dlib.rectangle(0, 0, self.input_size - 1, self.input_size - 1)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Describe photos: see `Descriptor`."""
+        check_squares(images, self.input_size)
+        if not len(images):
+            return torch.empty(0, self.d)
+        pixels = (images.cpu() * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1)
+        chips = [self._chip(np.ascontiguousarray(picture)) for picture in pixels.numpy()]
+        vectors = np.array(self._network.compute_face_descriptor(chips))
+        return F.normalize(torch.from_numpy(vectors).float(), dim=1)
+
+    def _chip(self, picture: np.ndarray[Any, np.dtype[np.uint8]]) -> Any:  # noqa: ANN401 - dlib has no types
+        """The face turned upright and cut to 150 by 150, as the network was trained."""
+        found = self._find(picture)
+        face = max(found, key=lambda box: box.area()) if found else self._whole
+        return self._cut(picture, self._landmarks(picture, face))

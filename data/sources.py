@@ -1,0 +1,261 @@
+"""Where photos come from: a folder, a list of paths, a tar, or a Parquet file.
+
+A source only knows names and bytes. What the bytes are worth is for `data.images` to find out.
+"""
+
+import os
+import tarfile
+from collections import OrderedDict
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final, Literal, Protocol
+
+from ..errors import ImageError, InputError
+from .images import MAX_BYTES, read_file
+
+SourceKind = Literal["folder", "list", "tar", "parquet"]
+
+_ROW_GROUPS_KEPT: Final = 2  # photos are read in order: the group in use and the one before
+
+
+class PhotoSource(Protocol):
+    """Named photos in a stable order.
+
+    Attributes:
+        kind: what the source is.
+        root: the folder that names are relative to, or the tar or Parquet file that holds them.
+    """
+
+    kind: SourceKind
+    root: Path
+
+    @property
+    def names(self) -> list[str]:
+        """Every photo's name, in an order that does not depend on the file system."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """A photo's bytes; several threads may call this at once.
+
+        Raises:
+            ImageError: it cannot be read (any more); the message does not name it.
+        """
+        ...
+
+
+def open_source(path: Path, exclude: Path | None = None) -> PhotoSource:
+    """Find out what `path` is and list its photos.
+
+    A folder is searched with all that is below it, links included, each real folder once; hidden
+    files and folders are left out, and every other file counts, whatever its ending. A list is a
+    text file with one path a line, relative to the list's folder or absolute.
+
+    Args:
+        path: a folder, a `.tar`, a `.parquet`, or a text file.
+        exclude: a folder inside a folder of photos that is not searched: the database itself.
+
+    Raises:
+        InputError: there is nothing at `path`, or it is damaged or of another kind.
+    """
+    path = path.absolute()
+    if path.is_dir():
+        return FileSource("folder", path, list(_walk(path, exclude)))
+    if not path.is_file():
+        raise InputError(f"{path}: expected a folder, a list, a .tar or a .parquet, found nothing")
+    if path.suffix == ".parquet":
+        return ParquetSource(path)
+    if path.suffix == ".tar":
+        return TarSource(path)
+    return FileSource("list", path.parent, _read_list(path))
+
+
+def reopen_source(kind: SourceKind, root: Path) -> PhotoSource:
+    """A source to read known names from; a folder is not searched again.
+
+    Raises:
+        InputError: the tar or the Parquet file is missing or damaged.
+    """
+    if kind in ("folder", "list"):
+        return FileSource(kind, root, [])
+    return open_source(root)
+
+
+class FileSource:
+    """Photos that are files: names are paths relative to `root` (POSIX), or absolute."""
+
+    def __init__(self, kind: SourceKind, root: Path, names: list[str]) -> None:
+        self.kind: SourceKind = kind
+        self.root = root
+        self.names = names
+
+    def read(self, name: str) -> bytes:
+        """A photo's bytes."""
+        return read_file(self.root / name)
+
+
+def _walk(root: Path, exclude: Path | None) -> list[str]:
+    """The files below `root`, sorted; linked folders come last, so that real names win."""
+    seen = {os.path.realpath(exclude)} if exclude else set()
+    pending, found = [root], []
+    unreadable: list[str] = []
+    while pending:
+        links: list[Path] = []
+        for top in pending:
+            for folder, folders, files in os.walk(
+                top, onerror=lambda error: unreadable.append(error.filename)
+            ):
+                real = os.path.realpath(folder)
+                folders[:] = [] if real in seen else [n for n in sorted(folders) if n[0] != "."]
+                if real in seen:
+                    continue
+                seen.add(real)
+                here = Path(folder)
+                found += [here / name for name in files if name[0] != "."]
+                links += [here / name for name in folders if (here / name).is_symlink()]
+        pending = sorted(links)
+    # A folder that cannot be listed stands in the list itself, so that reading it gives a reason.
+    return sorted(path.relative_to(root).as_posix() for path in (*found, *map(Path, unreadable)))
+
+
+def _read_list(path: Path) -> list[str]:
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: expected a text file with one path a line: {error}") from error
+    names = [line.strip() for line in text.splitlines()]
+    unique = list(dict.fromkeys(Path(name).as_posix() for name in names if name))
+    if any("\0" in name for name in unique):
+        raise InputError(f"{path}: expected a text file with one path a line, found binary data")
+    return unique
+
+
+class TarSource:
+    """Photos in an uncompressed tar, read by their offset; of equal names the last one counts."""
+
+    def __init__(self, root: Path) -> None:
+        self.kind: SourceKind = "tar"
+        self.root = root
+        self._places = dict(_tar_places(root))  # name -> (offset, size)
+        self._file = root.open("rb")
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The regular files inside, in the tar's own order."""
+        return list(self._places)
+
+    def read(self, name: str) -> bytes:
+        """A photo's bytes."""
+        if name not in self._places:
+            raise ImageError("it is no longer in the tar")
+        offset, size = self._places[name]
+        if size > MAX_BYTES:
+            raise ImageError(f"{size} bytes, more than the {MAX_BYTES} a photo may have")
+        content = os.pread(self._file.fileno(), size, offset)
+        if len(content) != size:
+            raise ImageError(f"expected {size} bytes in the tar, found {len(content)}")
+        return content
+
+
+def _tar_places(root: Path) -> Iterator[tuple[str, tuple[int, int]]]:
+    try:
+        with tarfile.open(root, "r:") as tar:
+            for member in tar:
+                if member.isreg() and not member.issparse() and not _hidden(member.name):
+                    yield member.name, (member.offset_data, member.size)
+            end = tar.offset
+    except (tarfile.TarError, OSError) as error:
+        raise InputError(f"{root}: expected an uncompressed tar, found: {error}") from error
+    with root.open("rb") as file:  # tarfile takes a damaged header for the end
+        file.seek(end)
+        if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+            raise InputError(f"{root}: expected a tar, found a damaged header at byte {end}")
+
+
+def _hidden(name: str) -> bool:
+    return any(part.startswith(".") and part not in (".", "..") for part in name.split("/"))
+
+
+class ParquetSource:
+    """Photos in a Parquet column of bytes, or of structs with `bytes` (and `path`), a row each.
+
+    A name is the row's number, followed by ":PATH" where the column has paths: "12:face.jpg".
+    """
+
+    def __init__(self, root: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self.kind: SourceKind = "parquet"
+        self.root = root
+        try:
+            self._file = pq.ParquetFile(root)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{root}: expected a Parquet file, found: {error}") from error
+        self._column, self._struct, self._has_paths = _image_column(self._file.schema_arrow, root)
+        metadata = self._file.metadata
+        sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+        self._ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
+        self._groups: OrderedDict[int, Any] = OrderedDict()  # number -> its column of bytes
+        self._lock = Lock()
+
+    @cached_property
+    def names(self) -> list[str]:
+        """One name a row, in the file's order."""
+        count = self._file.metadata.num_rows
+        if not self._has_paths:
+            return [str(row) for row in range(count)]
+        table = self._file.read(columns=[f"{self._column}.path"])
+        paths = (path["path"] for path in table.column(0).to_pylist())
+        return [f"{row}:{path}" if path else str(row) for row, path in enumerate(paths)]
+
+    def read(self, name: str) -> bytes:
+        """A photo's bytes; its row group is read whole and kept for the next rows."""
+        from bisect import bisect_right
+
+        import pyarrow as pa
+
+        row = int(name.partition(":")[0])
+        group = bisect_right(self._ends, row)
+        if group == len(self._ends):
+            raise ImageError(f"row {row} is not in the file")
+        try:
+            column = self._group(group)
+        except (pa.ArrowException, OSError) as error:
+            raise ImageError(f"row group {group} cannot be read: {error}") from error
+        value = column[row - (self._ends[group - 1] if group else 0)].as_py()
+        if value is None:
+            raise ImageError("the row holds no bytes")
+        content: bytes = value
+        return content
+
+    def _group(self, group: int) -> Any:  # noqa: ANN401 - pyarrow has no types
+        with self._lock:
+            if group not in self._groups:
+                leaf = f"{self._column}.bytes" if self._struct else self._column
+                column = self._file.read_row_group(group, columns=[leaf]).column(0)
+                self._groups[group] = column.combine_chunks().field(0) if self._struct else column
+                if len(self._groups) > _ROW_GROUPS_KEPT:
+                    self._groups.popitem(last=False)
+            self._groups.move_to_end(group)
+            return self._groups[group]
+
+
+def _image_column(schema: Any, root: Path) -> tuple[str, bool, bool]:  # noqa: ANN401 - as above
+    """(name, whether it is a struct, whether it has paths) of the column that holds photos."""
+    import pyarrow as pa
+
+    def is_bytes(kind: Any) -> bool:  # noqa: ANN401 - as above
+        return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+    candidates = {}
+    for field in schema:
+        inner = {f.name: f.type for f in field.type} if pa.types.is_struct(field.type) else {}
+        if is_bytes(field.type) or ("bytes" in inner and is_bytes(inner["bytes"])):
+            candidates[field.name] = (field.name, bool(inner), "path" in inner)
+    if not candidates:
+        raise InputError(
+            f"{root}: expected a column of image bytes, found the columns {', '.join(schema.names)}"
+        )
+    return candidates.get("image") or next(iter(candidates.values()))

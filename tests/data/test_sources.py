@@ -1,0 +1,141 @@
+import io
+import os
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from simpaint.data.sources import open_source, reopen_source
+from simpaint.errors import ImageError, InputError
+
+PHOTOS = {name: name.encode() * 50 for name in ("b.jpg", "a/z.png", "a/c.JPG", "notes.txt")}
+
+
+def fill(folder: Path) -> Path:
+    for name, content in PHOTOS.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def test_a_folder_is_listed_sorted_with_every_visible_file(tmp_path: Path) -> None:
+    fill(tmp_path)
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden" / "x.jpg").touch()
+    (tmp_path / ".DS_Store").touch()
+    source = open_source(tmp_path)
+    assert source.names == sorted(PHOTOS)
+    assert {name: source.read(name) for name in source.names} == PHOTOS
+    assert reopen_source(source.kind, source.root).read("a/z.png") == PHOTOS["a/z.png"]
+
+
+def test_links_are_followed_once_and_loops_end(tmp_path: Path) -> None:
+    photos, elsewhere = fill(tmp_path / "photos"), fill(tmp_path / "elsewhere")
+    (photos / "0-again").symlink_to(photos / "a")
+    (photos / "a" / "loop").symlink_to(photos)
+    (photos / "other").symlink_to(elsewhere)
+    expected = [*PHOTOS, *(f"other/{name}" for name in PHOTOS)]
+    assert open_source(photos).names == sorted(expected)
+
+
+def test_the_database_inside_the_photos_is_left_out(tmp_path: Path) -> None:
+    fill(tmp_path)
+    assert open_source(tmp_path, exclude=tmp_path / "a").names == ["b.jpg", "notes.txt"]
+
+
+def test_a_file_that_vanished_is_an_error_of_that_file(tmp_path: Path) -> None:
+    source = open_source(fill(tmp_path))
+    (tmp_path / "b.jpg").unlink()
+    with pytest.raises(ImageError, match="No such file"):
+        source.read("b.jpg")
+    assert source.read("a/c.JPG")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list any folder")
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path) -> None:
+    fill(tmp_path)
+    (tmp_path / "a").chmod(0)
+    source = open_source(tmp_path)
+    (tmp_path / "a").chmod(0o700)
+    assert "a" in source.names
+
+
+def test_a_list_names_paths_relative_to_itself_or_absolute(tmp_path: Path) -> None:
+    photos = fill(tmp_path / "photos")
+    lines = ["photos/b.jpg", "", str(photos / "a/z.png"), "photos/b.jpg", "photos//gone.jpg"]
+    (tmp_path / "list.txt").write_text("\n".join(lines))
+    source = open_source(tmp_path / "list.txt")
+    assert source.names == ["photos/b.jpg", str(photos / "a/z.png"), "photos/gone.jpg"]
+    assert [source.read(name) for name in source.names[:2]] == [PHOTOS["b.jpg"], PHOTOS["a/z.png"]]
+    (tmp_path / "binary.txt").write_bytes(b"\0\xff\xfe")
+    with pytest.raises(InputError, match="expected a text file"):
+        open_source(tmp_path / "binary.txt")
+    with pytest.raises(InputError, match="found nothing"):
+        open_source(tmp_path / "absent")
+
+
+def tar_of(path: Path, photos: list[tuple[str, bytes]]) -> Path:
+    with tarfile.open(path, "w") as tar:
+        tar.addfile(_folder("a"))
+        for name, content in photos:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return path
+
+
+def _folder(name: str) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type = tarfile.DIRTYPE
+    return member
+
+
+def test_a_tar_is_read_by_offset_from_many_threads(tmp_path: Path) -> None:
+    photos = [*PHOTOS.items(), ("a/._c.JPG", b"junk"), ("b.jpg", b"newer")]
+    source = open_source(tar_of(tmp_path / "photos.tar", photos))
+    assert source.names == list(PHOTOS)
+    with ThreadPoolExecutor(4) as pool:
+        contents = list(pool.map(source.read, source.names * 20))
+    assert contents == list({**PHOTOS, "b.jpg": b"newer"}.values()) * 20
+
+
+def test_a_damaged_tar_is_refused_and_not_read_in_part(tmp_path: Path) -> None:
+    path = tar_of(tmp_path / "photos.tar", list(PHOTOS.items()))
+    content = bytearray(path.read_bytes())
+    path.write_bytes(content[:2500])
+    with pytest.raises(InputError, match="expected an uncompressed tar|damaged header"):
+        open_source(path)
+    content[512 * 3] ^= 1  # the second photo's header
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="damaged header at byte 1536"):
+        open_source(path)
+
+
+def test_a_parquet_column_of_bytes_or_structs_is_a_source(tmp_path: Path) -> None:
+    contents = [f"photo {i}".encode() for i in range(10)]
+    plain = pa.table({"label": list(range(10)), "photo": [*contents[:9], None]})
+    structs = [{"bytes": c, "path": f"{i}.jpg" if i else None} for i, c in enumerate(contents)]
+    for table, names in (
+        (plain, [str(i) for i in range(10)]),
+        (pa.table({"image": structs}), ["0", *(f"{i}:{i}.jpg" for i in range(1, 10))]),
+    ):
+        pq.write_table(table, tmp_path / "photos.parquet", row_group_size=3)
+        source = open_source(tmp_path / "photos.parquet")
+        assert source.names == names
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(source.read, names[:9])) == contents[:9]
+    pq.write_table(plain, tmp_path / "photos.parquet")
+    with pytest.raises(ImageError, match="no bytes"):
+        open_source(tmp_path / "photos.parquet").read("9")
+
+
+def test_a_parquet_file_without_photos_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"x": [1], "y": ["z"]}), tmp_path / "x.parquet")
+    with pytest.raises(InputError, match="found the columns x, y"):
+        open_source(tmp_path / "x.parquet")
+    (tmp_path / "x.parquet").write_bytes(b"PAR1 nothing")
+    with pytest.raises(InputError, match="expected a Parquet file"):
+        open_source(tmp_path / "x.parquet")

@@ -1,0 +1,1 @@
+"""Photo and mask, and similar photos, to a whole photo."""

@@ -1,8 +1,192 @@
 """`simpaint masks`: strokes and irregular hole masks (QD-IMD)."""
 
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import click
+
+from .progress import progress_bar
+
+if TYPE_CHECKING:
+    from ..data.strokes import StrokeBank
 
 
 @click.group()
 def masks() -> None:
     """Hole masks drawn from human strokes (QD-IMD)."""
+
+
+def _range(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """START:STOP, as in Python."""
+    if value is None:
+        return None
+    try:
+        start, stop = (int(number) for number in value.split(":"))
+    except ValueError as error:
+        raise click.BadParameter(f"{value} is not a range; write it as 0:30000") from error
+    return start, stop
+
+
+@masks.command()
+@click.argument("strokes", required=False)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@click.option("--train", default=50_000, show_default=True, help="Number of training masks.")
+@click.option("--test", default=10_000, show_default=True, help="Number of test masks.")
+@click.option(
+    "--per-bucket",
+    type=click.IntRange(1),
+    help="Instead of --test: this many test masks in each of the six hole-ratio buckets.",
+)
+@click.option("--size", default=256, show_default=True, help="Side in pixels.")
+@click.option("--seed", default=0, show_default=True, help="Other masks for another seed.")
+@click.option(
+    "--shape",
+    type=click.Choice(["strokes", "center", "left", "right", "random-block", "random-region"]),
+    default="strokes",
+    show_default=True,
+    help="What the holes are.",
+)
+@click.option(
+    "--strokes-number",
+    nargs=2,
+    type=float,
+    default=(4, 2),
+    show_default=True,
+    metavar="MEAN STD",
+    help="Strokes of a mask: mean and standard deviation.",
+)
+@click.option(
+    "--line-width",
+    nargs=2,
+    type=float,
+    default=(5, 15),
+    show_default=True,
+    metavar="MIN MAX",
+    help="Line width, in pixels of a 256 canvas.",
+)
+@click.option(
+    "--scale",
+    nargs=2,
+    type=float,
+    default=(1, 1.5),
+    show_default=True,
+    metavar="MIN MAX",
+    help="Upscaling before the central crop.",
+)
+@click.option(
+    "--strokes-per-drawing",
+    default=1,
+    show_default=True,
+    help="Successive strokes taken of each chosen drawing.",
+)
+@click.option(
+    "--placement",
+    type=click.Choice(["center", "corner"]),
+    default="center",
+    show_default=True,
+    help="Centre each drawing in its box, or leave it at the top left as published.",
+)
+@click.option(
+    "--test-share",
+    default=0.2,
+    show_default=True,
+    help="Share of the categories that only test masks draw from.",
+)
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
+@click.option(
+    "--range", "only", callback=_range, metavar="A:B", help="Make only masks A to B, train first."
+)
+@click.option("--black-holes", is_flag=True, help="Black = hole, as the published QD-IMD has it.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def generate(
+    strokes: str | None,
+    out: Path,
+    train: int,
+    test: int,
+    per_bucket: int | None,
+    strokes_number: tuple[float, float],
+    line_width: tuple[float, float],
+    scale: tuple[float, float],
+    workers: int,
+    only: tuple[int, int] | None,
+    black_holes: bool,
+    as_json: bool,
+    **config: Any,  # noqa: ANN401 - the options that MaskConfig names as they are
+) -> None:
+    """Draw a data set of masks as 1-bit PNGs, white = hole.
+
+    STROKES is a file made by `simpaint masks import`, or the word `synthetic` for computed curves;
+    other shapes than strokes need none. Train and test masks use strokes of disjoint categories.
+    Stopped half-way, the same command goes on where it was.
+    """
+    from ..data.mask_files import write_masks
+    from ..data.mask_sources import GeneratedMasks
+    from ..data.masks import MaskConfig
+
+    mask_config = MaskConfig(
+        strokes_mean=strokes_number[0],
+        strokes_std=strokes_number[1],
+        width_min=line_width[0],
+        width_max=line_width[1],
+        scale_min=scale[0],
+        scale_max=scale[1],
+        **config,
+    )
+    bank = _bank(strokes) if mask_config.shape == "strokes" else None
+    source = GeneratedMasks(bank, mask_config, train=train, test=test, per_bucket=per_bucket)
+    with progress_bar("Drawing masks", "masks") as progress:
+        summary = write_masks(
+            source, out, workers=workers, only=only, black_holes=black_holes, progress=progress
+        )
+    _report(out, summary, as_json)
+
+
+@masks.command()
+@click.argument("table", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@click.option("--size", type=int, required=True, help="Side in pixels.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
+@click.option("--black-holes", is_flag=True, help="Black = hole, as the published QD-IMD has it.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def render(
+    table: Path, out: Path, size: int, workers: int, black_holes: bool, as_json: bool
+) -> None:
+    """Draw the masks of a data set again, at another size, sharp.
+
+    TABLE is the `masks.parquet` of the data set: it holds the strokes of every mask.
+    """
+    from ..data.mask_files import write_masks
+    from ..data.mask_sources import StoredMasks
+
+    source = StoredMasks(table, size)
+    with progress_bar("Drawing masks", "masks") as progress:
+        summary = write_masks(
+            source, out, workers=workers, black_holes=black_holes, progress=progress
+        )
+    _report(out, summary, as_json)
+
+
+def _bank(strokes: str | None) -> "StrokeBank":
+    from ..data.strokes import StrokeBank, synthetic_bank
+
+    if strokes is None:
+        raise click.UsageError("Name a stroke bank: a file of `masks import`, or `synthetic`.")
+    return synthetic_bank() if strokes == "synthetic" else StrokeBank.open(Path(strokes))
+
+
+def _report(out: Path, summary: dict[str, Any] | None, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(summary))
+    elif summary is None:
+        click.echo(f"The range is done. {out} is not whole yet: make the other ranges too.")
+    else:
+        click.echo(f"{out}: {summary['settings']['masks']}")
+        for split in ("train", "test"):
+            if split in summary:
+                ratio = summary[split]["hole_ratio"]
+                click.echo(
+                    f"{split}: {summary[split]['masks']:,} masks, "
+                    f"hole ratio {ratio['mean']:.3f} ± {ratio['std']:.3f}"
+                )
+        click.echo(f"Look at {out / 'sheet.png'}.")

@@ -1,0 +1,258 @@
+"""Mask data sets on disk: made part by part, resumable, and redrawn at another size.
+
+::
+
+    DIR/
+        settings.json      what the data set is; another one is refused in the same folder
+        train/00000.png …  1 bit, white = hole
+        test/00000.png  …
+        masks.parquet      file, split, index, hole ratio, bucket and recipe of every mask
+        summary.json       counts, hole ratios, buckets, where the strokes come from
+        sheet.png          histogram of hole ratios and 64 masks
+        parts/             only while unfinished: the rows of each part that is done
+
+Masks are numbered through both splits, training masks first. Any range can be made on any machine
+and the folders laid together; the run that finds every part done writes the table.
+"""
+
+import json
+import shutil
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ..errors import InputError, StorageError
+from .buckets import bucket_of, hole_ratio
+from .files import make_folder, replacing, storage_errors
+from .mask_sources import SPLITS, MaskSource
+from .masks import Split
+from .progress import Progress, silent
+from .recipe_table import TABLE, TABLE_SCHEMA, recipe_columns
+from .recipes import Mask
+
+_PART = 1000
+
+
+@dataclass(frozen=True)
+class _Job:
+    source: MaskSource
+    out: Path
+    black_holes: bool
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {**self.source.settings, "black_holes": self.black_holes}
+
+
+def write_masks(
+    source: MaskSource,
+    out: Path,
+    *,
+    workers: int = 1,
+    only: tuple[int, int] | None = None,
+    black_holes: bool = False,
+    progress: Progress = silent,
+) -> dict[str, Any] | None:
+    """Write a mask data set, or go on with one that was stopped.
+
+    Args:
+        source: the masks.
+        out: the data set's folder.
+        workers: processes to draw with; the bytes do not depend on it.
+        only: [start, stop) of the masks to make here, numbered through both splits.
+        black_holes: write black = hole, as the published QD-IMD has it.
+        progress: told of masks done and masks in all (of `only`).
+
+    Returns:
+        the summary, or None while masks outside `only` are still missing.
+
+    Raises:
+        InputError: the folder holds another data set, or `only` is outside it.
+        StorageError: a file cannot be written; finished parts stay valid.
+    """
+    total = sum(source.counts.values())
+    start, stop = only or (0, total)
+    if not 0 <= start < stop <= total:
+        raise InputError(f"the range must lie within 0:{total}, not {start}:{stop}")
+    job = _Job(source, out, black_holes)
+    _claim(job)
+    if (out / TABLE).exists():
+        progress(stop - start, stop - start)
+    else:
+        _make_parts(job, start, stop, workers, progress)
+        if any(_missing(job, 0, total)):
+            return None
+        _finish(job)
+    shutil.rmtree(out / "parts", ignore_errors=True)
+    summary: dict[str, Any] = json.loads((out / "summary.json").read_text())
+    return summary
+
+
+def _claim(job: _Job) -> None:
+    """Say in the folder what it is for, or refuse if it is for something else."""
+    for folder in ("parts", *(split for split in SPLITS if job.source.counts[split])):
+        make_folder(job.out / folder)
+    path = job.out / "settings.json"
+    if not path.exists():
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(job.settings, indent=1))
+    try:
+        found = json.loads(path.read_text())
+    except ValueError as error:
+        raise InputError(f"{path}: expected the settings of a mask data set: {error}") from error
+    before, now = dict(_flat(found)), dict(_flat(job.settings))
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key) != now.get(key):
+            raise InputError(
+                f"{job.out} holds another mask data set: its {key} is {before.get(key)}, "
+                f"asked for is {now.get(key)}; choose another folder"
+            )
+
+
+def _flat(value: object, name: str = "") -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flat(inner, f"{name}.{key}" if name else key)
+    else:
+        yield name, value
+
+
+def _missing(job: _Job, start: int, stop: int) -> Iterator[tuple[Split, int, int]]:
+    """Parts of [start, stop), as split and range within it, of which no rows are stored yet."""
+    first = 0
+    for split in SPLITS:
+        count = job.source.counts[split]
+        low, high = max(0, start - first), min(count, stop - first)
+        for _, begin, end in [*sorted(_parts(job.out, split)), (None, high, high)]:
+            while low < min(begin, high):
+                step = min(_PART - low % _PART, min(begin, high) - low)
+                yield split, low, low + step
+                low += step
+            low = max(low, end)
+        first += count
+
+
+def _parts(out: Path, split: str) -> Iterator[tuple[Path, int, int]]:
+    for path in (out / "parts").glob(f"{split}-*-*.parquet"):
+        begin, end = path.stem.split("-")[1:]
+        yield path, int(begin), int(end)
+
+
+def _make_parts(job: _Job, start: int, stop: int, workers: int, progress: Progress) -> None:
+    parts = list(_missing(job, start, stop))
+    done = stop - start - sum(end - begin for _, begin, end in parts)
+    progress(done, stop - start)
+    if workers == 1:
+        for part in parts:
+            done += _make_part(job, *part)
+            progress(done, stop - start)
+        return
+    pool = ProcessPoolExecutor(
+        workers, get_context("spawn"), initializer=_start_worker, initargs=(job,)
+    )
+    with pool:
+        futures = [pool.submit(_make_part_in_worker, *part) for part in parts]
+        try:
+            for future in as_completed(futures):
+                done += future.result()
+                progress(done, stop - start)
+        except BrokenProcessPool as error:
+            raise StorageError(f"{job.out}: a worker process was killed; try fewer") from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+_worker_job: _Job
+
+
+def _start_worker(job: _Job) -> None:
+    global _worker_job
+    _worker_job = job
+    # Ctrl-C reaches every process of the terminal; the parent alone decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+
+
+def _make_part_in_worker(split: Split, start: int, stop: int) -> int:
+    return _make_part(_worker_job, split, start, stop)
+
+
+def _make_part(job: _Job, split: Split, start: int, stop: int) -> int:
+    """Write masks [start, stop) of a split, then their rows; the rows say that they are done."""
+    mask = np.empty((job.source.size, job.source.size), dtype=np.uint8)
+    recipes, drawings, ratios = [], [], []
+    for index in range(start, stop):
+        recipe, drawing_ids = job.source.draw(split, index, mask)
+        recipes.append(recipe)
+        drawings.append(drawing_ids)
+        ratios.append(float(hole_ratio(mask)))
+        _write_png(job.out / _file(job, split, index), mask, black_holes=job.black_holes)
+    indices = range(start, stop)
+    table = pa.Table.from_arrays(
+        [
+            pa.array([_file(job, split, index) for index in indices]),
+            pa.array([split] * len(indices)),
+            pa.array(indices, pa.int64()),
+            pa.array(ratios, pa.float64()),
+            pa.array(bucket_of(ratios), pa.int8()),
+            pa.array(drawings, TABLE_SCHEMA.field("drawing_ids").type),
+            *recipe_columns(recipes),
+        ],
+        schema=TABLE_SCHEMA,
+    )
+    with replacing(job.out / "parts" / f"{split}-{start:08d}-{stop:08d}.parquet") as temporary:
+        pq.write_table(table, temporary)
+    return len(indices)
+
+
+def _file(job: _Job, split: Split, index: int) -> str:
+    digits = max(5, len(str(job.source.counts[split] - 1)))
+    return f"{split}/{index:0{digits}d}.png"
+
+
+def _write_png(path: Path, mask: Mask, *, black_holes: bool) -> None:
+    pixels = (1 - mask if black_holes else mask) * 255
+    options = [cv2.IMWRITE_PNG_BILEVEL, 1, cv2.IMWRITE_PNG_COMPRESSION, 1]
+    _, data = cv2.imencode(".png", pixels, options)
+    with storage_errors(path):
+        path.write_bytes(data.tobytes())
+
+
+def _finish(job: _Job) -> None:
+    """Write what describes all masks, the table last: its presence says that the set is whole."""
+    # Only finishing draws a chart, and the import takes longer than drawing a part.
+    from .mask_summary import SHEET, draw_sheet, summarise
+
+    tables = []
+    for split in SPLITS:
+        paths = [path for path, _, _ in _parts(job.out, split)]
+        rows = pa.concat_tables([TABLE_SCHEMA.empty_table(), *map(pq.read_table, paths)])
+        # Two machines may have made the same masks; they are the same, so one is kept.
+        _, first = np.unique(rows["index"].to_numpy(), return_index=True)
+        tables.append(rows.take(first))
+    table = pa.concat_tables(tables)
+    summary = {**summarise(table), "settings": job.settings}
+    with replacing(job.out / "summary.json") as temporary:
+        temporary.write_text(json.dumps(summary, indent=1))
+    masks = np.empty((min(len(table), SHEET), job.source.size, job.source.size), np.uint8)
+    for mask, row in zip(masks, table.select(["split", "index"]).to_pylist(), strict=False):
+        job.source.draw(row["split"], row["index"], mask)
+    ratios: dict[str, NDArray[np.float64]] = {
+        s: t["hole_ratio"].to_numpy() for s, t in zip(SPLITS, tables, strict=True)
+    }
+    with replacing(job.out / "sheet.png") as temporary:
+        draw_sheet(temporary, job.settings["masks"], ratios, masks)
+    metadata = {"simpaint": json.dumps(job.settings)}
+    with replacing(job.out / TABLE) as temporary:
+        pq.write_table(table.replace_schema_metadata(metadata), temporary)

@@ -56,11 +56,13 @@ __all__ = [
     "SourceInfo",
     "all_rows",
     "check_files",
+    "count_rows",
     "describe_file",
     "iter_vectors",
     "open_checked",
     "read_manifest",
     "read_removed",
+    "read_shard",
     "read_skipped",
     "rows",
     "shard_name",
@@ -130,6 +132,24 @@ def write_shard(path: Path, photos: Sequence[PhotoRow], vectors: NDArray[np.floa
     with replacing(path) as temporary:
         # Vectors do not compress, and dictionaries of unique values only cost.
         pq.write_table(table, temporary, compression="none", use_dictionary=False)
+
+
+def count_rows(path: Path) -> int:
+    """How many photos a shard holds.
+
+    Raises:
+        DatabaseError: the shard is missing or damaged.
+    """
+    return int(_read(path, ["id"]).num_rows)
+
+
+def read_shard(path: Path) -> Any:  # noqa: ANN401 - pyarrow has no types
+    """A shard as it is stored, an Arrow table: see `write_shard`.
+
+    Raises:
+        DatabaseError: the shard is missing or damaged.
+    """
+    return _read(path, [*_COLUMNS, "vector"])
 
 
 def iter_vectors(

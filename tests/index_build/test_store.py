@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from simpaint.errors import DatabaseError
 from simpaint.index_build.store import (
@@ -35,9 +36,10 @@ def photo(i: int) -> PhotoRow:
     return PhotoRow(i, f"ü/{i}.jpg", f"{i:064x}", 10 + i, 20)
 
 
-def vectors_of(ids: list[int]) -> np.ndarray:
+def vectors_of(ids: list[int]) -> NDArray[np.float32]:
     vectors = np.stack([np.random.default_rng(i).normal(size=D) for i in ids]).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
 
 
 def database(folder: Path, parts: list[list[int]], removed: list[int]) -> Manifest:

@@ -38,12 +38,10 @@ class SourceInfo:
     Attributes:
         kind: see `data.sources`.
         root: what the paths in the shards are relative to, or the tar or Parquet file; absolute.
-        listing: SHA-256 of the names that the first build found.
     """
 
     kind: SourceKind
     root: str
-    listing: str
 
 
 @dataclass(frozen=True)
@@ -56,6 +54,7 @@ class IndexInfo:
         parameters: what a search sets, `nprobe` or `efSearch`.
         recall: of the ten nearest, the share found in a sample against exact search.
         requested: the type asked for, "auto" where the choice was ours.
+        reason: why this type, in one line.
     """
 
     file: str
@@ -63,6 +62,7 @@ class IndexInfo:
     parameters: dict[str, int]
     recall: float
     requested: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,7 @@ class Manifest:
         skipped: the file that names what could not be used, and why.
         removed: the file of removed ids, if there are any.
         whitening: the whitening's file, if there is one.
+        plan: the configuration of the build, as `build_index` compares it.
         files: every file of the database but this one.
         metric: how vectors are compared.
     """
@@ -120,6 +121,7 @@ class Manifest:
     skipped: str
     removed: str | None
     whitening: str | None
+    plan: dict[str, JSON]
     files: dict[str, FileInfo]
     metric: Literal["inner_product"] = "inner_product"
 

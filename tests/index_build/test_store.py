@@ -56,15 +56,16 @@ def database(folder: Path, parts: list[list[int]], removed: list[int]) -> Manife
         descriptor=DescriptorInfo("tiny", {"pca": None}, "0" * 64),
         d=D,
         count=sum(map(len, parts)) - len(removed),
-        source=SourceInfo("folder", "/photos/ü", "f" * 64),
+        source=SourceInfo("folder", "/photos/ü"),
         next_id=100,
         tombstones=len(removed),
         skipped_count=1,
-        index=IndexInfo("index-00001.faiss", "IVF4,Flat", {"nprobe": 3}, 0.1 + 0.2, "auto"),
+        index=IndexInfo("index-00001.faiss", "IVF4,Flat", {"nprobe": 3}, 0.1 + 0.2, "auto", "small"),
         shards=tuple(ShardInfo(shard_name(i), p[0], len(p)) for i, p in enumerate(parts)),
         skipped="skipped-00001.parquet",
         removed="removed-00001.parquet",
         whitening=None,
+        plan={"type": "auto"},
         files={name: describe_file(folder / name) for name in names},
     )
     write_manifest(folder, manifest)

@@ -11,6 +11,7 @@ import click
 
 from .. import __version__
 from ..errors import SimpaintError
+from .demo import demo
 from .masks import masks
 
 
@@ -46,3 +47,4 @@ def main(verbose: bool) -> None:
 
 
 main.add_command(masks)
+main.add_command(demo)

@@ -20,6 +20,7 @@ from simpaint.data.strokes import synthetic_bank
 from simpaint.errors import InputError, StorageError
 
 CONFIG = MaskConfig(size=64)
+BANK = synthetic_bank(categories=6, drawings_per_category=30)
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +29,7 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def source(train: int = 25, test: int = 12) -> GeneratedMasks:
-    return GeneratedMasks(synthetic_bank(), CONFIG, train=train, test=test)
+    return GeneratedMasks(BANK, CONFIG, train=train, test=test)
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -47,10 +48,11 @@ def whole(tmp_path: Path) -> Path:
 
 def test_pngs_are_one_bit_and_white_where_the_generator_has_holes(whole: Path) -> None:
     rows = pq.read_table(whole / "masks.parquet").to_pylist()
+    generators = {split: MaskGenerator(BANK, CONFIG, split) for split in ("train", "test")}
     assert [row["split"] for row in rows] == ["train"] * 25 + ["test"] * 12
     for row in rows:
         image = Image.open(whole / row["file"])
-        mask = MaskGenerator(synthetic_bank(), CONFIG, row["split"])[row["index"]]
+        mask = generators[row["split"]][row["index"]]
         assert image.mode == "1"
         assert (np.asarray(image) == (mask == 1)).all()
         assert row["hole_ratio"] == mask.mean()
@@ -94,9 +96,7 @@ def test_a_stopped_run_goes_on_where_it_was(whole: Path, tmp_path: Path) -> None
 
 def test_another_data_set_in_the_same_folder_is_refused_by_name(whole: Path) -> None:
     with pytest.raises(InputError, match=r"config\.seed is 0, asked for is 7"):
-        write_masks(
-            GeneratedMasks(synthetic_bank(), MaskConfig(size=64, seed=7), train=25, test=12), whole
-        )
+        write_masks(GeneratedMasks(BANK, MaskConfig(size=64, seed=7), train=25, test=12), whole)
     with pytest.raises(InputError, match=r"counts\.train is 25, asked for is 26"):
         write_masks(source(26), whole)
 
@@ -117,7 +117,7 @@ def test_redrawn_at_the_same_size_every_mask_is_the_same(whole: Path, tmp_path: 
 @pytest.mark.parametrize("shape", ["strokes", "random-block", "random-region", "center"])
 def test_redrawn_larger_a_mask_is_the_same_but_sharper(shape: str, tmp_path: Path) -> None:
     config = MaskConfig(size=64, shape=shape)  # type: ignore[arg-type]
-    small = GeneratedMasks(synthetic_bank(), config, train=3, test=0)
+    small = GeneratedMasks(BANK, config, train=3, test=0)
     write_masks(small, tmp_path / "small")
     write_masks(StoredMasks(tmp_path / "small" / "masks.parquet", 256), tmp_path / "large")
     for index in range(3):
@@ -157,7 +157,7 @@ def test_a_disk_that_fills_is_one_error_and_finished_parts_stay(
 
 
 def test_balanced_test_masks_and_the_summary_agree(tmp_path: Path) -> None:
-    balanced = GeneratedMasks(synthetic_bank(), CONFIG, train=2, test=0, per_bucket=3)
+    balanced = GeneratedMasks(BANK, CONFIG, train=2, test=0, per_bucket=3)
     summary = write_masks(balanced, tmp_path / "balanced")
     assert summary is not None
     assert [*summary["test"]["buckets"].values()] == [3] * 6 + [0]
@@ -165,11 +165,10 @@ def test_balanced_test_masks_and_the_summary_agree(tmp_path: Path) -> None:
 
 
 def test_train_and_test_draw_from_disjoint_categories(whole: Path) -> None:
-    bank = synthetic_bank()
     used: dict[str, set[str]] = {"train": set(), "test": set()}
     for row in pq.read_table(whole / "masks.parquet").to_pylist():
-        used[row["split"]] |= {bank.category_of(stroke) for stroke in row["stroke_ids"]}
-        assert row["drawing_ids"] == [bank.drawing_id(stroke) for stroke in row["stroke_ids"]]
+        used[row["split"]] |= {BANK.category_of(stroke) for stroke in row["stroke_ids"]}
+        assert row["drawing_ids"] == [BANK.drawing_id(stroke) for stroke in row["stroke_ids"]]
     assert used["train"]
     assert used["test"]
     assert not used["train"] & used["test"]

@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from simpaint.data.buckets import BUCKET_EDGES, bucket_of, hole_ratio
 from simpaint.data.hole_shapes import random_blocks
 from simpaint.data.masks import MaskConfig, MaskGenerator, split_categories
 from simpaint.data.recipes import Recipe
-from simpaint.data.strokes import StrokeBank, synthetic_bank
+from simpaint.data.strokes import SCHEMA, StrokeBank, metadata, synthetic_bank
 from simpaint.errors import InputError
 
 
@@ -131,9 +132,9 @@ def test_a_mask_is_a_function_of_seed_split_and_index_alone(bank: StrokeBank) ->
     assert (first[0] != MaskGenerator(bank, MaskConfig(seed=1))[0]).any()
 
 
-def test_a_mask_without_a_hole_is_redrawn() -> None:
+def test_a_mask_without_a_hole_is_redrawn(bank: StrokeBank) -> None:
     # At scale 16 only the central 16 px of the canvas are left, and most strokes miss it.
-    generator = MaskGenerator(synthetic_bank(), MaskConfig(scale_min=16, scale_max=16))
+    generator = MaskGenerator(bank, MaskConfig(scale_min=16, scale_max=16))
     assert all(generator[index].any() for index in range(100))
 
 
@@ -209,9 +210,20 @@ def test_an_impossible_configuration_is_refused(wrong: dict[str, object]) -> Non
         MaskConfig(**wrong)  # type: ignore[arg-type]
 
 
-def test_masks_that_cannot_be_had_end_with_an_error(bank: StrokeBank) -> None:
-    config = MaskConfig(
-        size=16, balanced=True, scale_min=16, scale_max=16, width_min=256, width_max=256
-    )
+def test_masks_that_cannot_be_had_end_with_an_error() -> None:
+    dots = [
+        pa.record_batch(
+            [
+                pa.array([[[0, 0]]], SCHEMA.field("points").type),
+                pa.array([key], pa.uint64()),
+                pa.array([0], pa.uint16()),
+                pa.DictionaryArray.from_arrays(pa.array([key], pa.int16()), pa.array(["a", "b"])),
+                pa.array([[0, 0]], SCHEMA.field("box").type),
+            ],
+            schema=SCHEMA.with_metadata(metadata(synthetic=True, source="dots in the corner")),
+        )
+        for key in (0, 1)
+    ]
+    config = MaskConfig(size=16, scale_min=16, scale_max=16, placement="corner")
     with pytest.raises(InputError, match="no mask as asked for"):
-        MaskGenerator(bank, config)[0]
+        MaskGenerator(StrokeBank.from_table(pa.Table.from_batches(dots)), config)[0]

@@ -241,7 +241,8 @@ class MaskGenerator:
         rows = (picks + self._offsets[ranges]).tolist()
         if (most := self.config.strokes_per_drawing) > 1:
             rows = [r for row in rows for r in range(row, self.bank.drawing_rows(row).stop)[:most]]
-        widths = rng.uniform(self.config.width_min, self.config.width_max, len(rows))
+        low, high = self.config.width_min, self.config.width_max
+        widths = low + (high - low) * rng.random(len(rows))
         strokes = [self.bank.stroke(row) for row in rows]
         lengths = [len(stroke) for stroke in strokes]
         points = np.concatenate(strokes)

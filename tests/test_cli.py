@@ -1,0 +1,75 @@
+"""What a shell sees: exit codes, one line for an error, a usable state after Ctrl-C."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import simpaint
+from simpaint.cli import main
+from simpaint.errors import StorageError
+
+COMMAND = [sys.executable, "-c", "from simpaint.cli import main; main()"]
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, simpaint.cli;"
+        "print({'torch', 'numpy', 'cv2', 'pyarrow', 'faiss', 'matplotlib', 'rich'}"
+        " & set(sys.modules))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "set()\n"
+
+
+def test_version_and_help() -> None:
+    run = CliRunner().invoke
+    assert run(main, ["--version"]).output == f"simpaint, version {simpaint.__version__}\n"
+    assert "Usage" in run(main, ["-h"]).output
+
+
+@pytest.fixture
+def _failing(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command()
+    def fails() -> None:
+        raise StorageError("cannot write it:\nNo space left on device")
+
+    monkeypatch.setitem(main.commands, "fails", fails)
+
+
+@pytest.mark.usefixtures("_failing")
+def test_an_expected_error_is_one_line_and_exit_code_2() -> None:
+    result = CliRunner().invoke(main, ["fails"])
+    assert result.exit_code == 2
+    assert result.stderr == "Error: cannot write it: No space left on device\n"
+
+
+@pytest.mark.usefixtures("_failing")
+def test_verbose_shows_the_traceback() -> None:
+    result = CliRunner().invoke(main, ["-v", "fails"])
+    assert result.exit_code == 2
+    assert "Traceback" in result.stderr
+
+
+def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    masks = ["masks", "generate", "synthetic", "--out", str(tmp_path), "--train", "6000"]
+    masks += ["--test", "0", "--size", "64", "--workers", "2"]
+    process = subprocess.Popen([*COMMAND, *masks], stderr=subprocess.PIPE, text=True)
+    while not list((tmp_path / "parts").glob("train-*.parquet")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Stopped." in stderr
+    assert "Traceback" not in stderr
+    assert not (tmp_path / "masks.parquet").exists()
+    subprocess.run([*COMMAND, *masks], check=True, capture_output=True)
+    assert len(list((tmp_path / "train").glob("*.png"))) == 6000

@@ -1,0 +1,145 @@
+"""Networks on disk: safetensors whose metadata say what they are and how they were made."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from ..errors import InputError, WeightsError
+from ..index_build.tensors import check_tensors, read_tensors, tensors_sha256, write_tensors
+from .dcgan import Generator, GeneratorConfig
+from .unet import PConvUNet, SimUNet, UNetConfig, build_unet
+
+SHIPPED = Path(__file__).parent / "weights"
+_KEY = "simpaint"
+_FORMAT = 1
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """How a network's configuration becomes the network.
+
+    Attributes:
+        network: its class.
+        build: from the configuration's JSON values.
+    """
+
+    network: type[nn.Module]
+    build: Callable[[dict[str, Any]], nn.Module]
+
+
+def _unet(config: dict[str, Any]) -> nn.Module:
+    return build_unet(UNetConfig(**{**config, "widths": tuple(config["widths"])}))
+
+
+_KINDS: dict[str, _Kind] = {
+    "pconv": _Kind(PConvUNet, _unet),
+    "sim": _Kind(SimUNet, _unet),
+    "dcgan": _Kind(Generator, lambda config: Generator(GeneratorConfig(**config))),
+}
+
+
+def shipped() -> list[str]:
+    """The names that `load` knows without a path."""
+    return sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
+
+
+def save(path: Path, network: nn.Module, notes: Mapping[str, Any], *, half: bool = False) -> None:
+    """Write a network, atomically.
+
+    Args:
+        path: the file.
+        network: one of those that `load` can build.
+        notes: how it was made: data, recipe, features, numbers; JSON values.
+        half: as float16, half the size; for shipping.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    name = next(name for name, kind in _KINDS.items() if type(network) is kind.network)
+    dtype = torch.float16 if half else torch.float32
+    tensors = {
+        key: value.to(dtype) if value.is_floating_point() else value
+        for key, value in network.state_dict().items()
+    }
+    about = {
+        "format": _FORMAT,
+        "network": name,
+        "config": asdict(network.config),  # type: ignore[call-overload]  # a dataclass in all of them
+        "sha256": tensors_sha256(tensors),
+        "notes": dict(notes),
+    }
+    write_tensors(path, tensors, {_KEY: json.dumps(about)})
+
+
+def load(source: str | Path, network: type[Network]) -> Network:
+    """Read a network, in evaluation mode, float32, on the CPU.
+
+    Args:
+        source: the name of shipped weights, or the path of a file that `save` wrote.
+        network: the class that is expected.
+
+    Raises:
+        WeightsError: no such weights, a damaged file, or another network's.
+    """
+    path = _find(source)
+    tensors, metadata = read_tensors(path)
+    about = _about(path, metadata)
+    kind = _KINDS.get(about["network"])
+    if kind is None or not issubclass(kind.network, network):
+        raise WeightsError(
+            f"{path}: expected weights of a {network.__name__}, found those of {about['network']!r}"
+        )
+    if tensors_sha256(tensors) != about["sha256"]:
+        raise WeightsError(f"{path}: damaged: its weights do not have the checksum in its header")
+    try:
+        built = kind.build(about["config"])
+    except (InputError, TypeError, KeyError) as error:
+        raise WeightsError(f"{path}: expected a configuration, found {about['config']}") from error
+    check_tensors(path, tensors, built.state_dict())
+    built.load_state_dict(tensors)  # float16 is widened here
+    assert isinstance(built, network)  # noqa: S101 - checked by its kind above
+    return built.eval()
+
+
+def notes(source: str | Path) -> dict[str, Any]:
+    """How a network was made: what `save` was given.
+
+    Raises:
+        WeightsError: as `load`, but the weights themselves are not checked.
+    """
+    path = _find(source)
+    found: dict[str, Any] = _about(path, read_tensors(path)[1])["notes"]
+    return found
+
+
+def _find(source: str | Path) -> Path:
+    """A shipped name's file, or the path itself."""
+    if isinstance(source, str) and source in shipped():
+        return SHIPPED / f"{source}.safetensors"
+    path = Path(source)
+    if not path.is_file():
+        known = ", ".join(shipped()) or "none"
+        raise WeightsError(f"{source}: expected a file or a shipped name ({known}), found neither")
+    return path
+
+
+def _about(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        about: dict[str, Any] = json.loads(metadata[_KEY])
+        complete = about.keys() >= {"format", "network", "config", "sha256", "notes"}
+    except (KeyError, ValueError, AttributeError) as error:
+        raise WeightsError(
+            f"{path}: expected simpaint's weights, found another program's"
+        ) from error
+    if not complete or about["format"] != _FORMAT:
+        raise WeightsError(
+            f"{path}: expected weights of format {_FORMAT}, found {about.get('format')}"
+        )
+    return about

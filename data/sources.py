@@ -152,7 +152,10 @@ class TarSource:
         offset, size = self._places[name]
         if size > MAX_BYTES:
             raise ImageError(f"{size} bytes, more than the {MAX_BYTES} a photo may have")
-        content = os.pread(self._file.fileno(), size, offset)
+        try:
+            content = os.pread(self._file.fileno(), size, offset)
+        except OSError as error:
+            raise ImageError(f"cannot be read: {error.strerror or error}") from error
         if len(content) != size:
             raise ImageError(f"expected {size} bytes in the tar, found {len(content)}")
         return content
@@ -247,7 +250,7 @@ def _image_column(schema: Any, root: Path) -> tuple[str, bool, bool]:  # noqa: A
     import pyarrow as pa
 
     def is_bytes(kind: Any) -> bool:  # noqa: ANN401 - as above
-        return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+        return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
     candidates = {}
     for field in schema:

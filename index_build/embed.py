@@ -107,12 +107,12 @@ def embed(
     todo = [shard for shard in shards if not (folder / shard_name(shard.part)).exists()]
     done = len(names) - sum(len(shard.names) for shard in todo)
     progress(done, len(names))
-    batches = (b for shard in todo for b in _batches(shard.names, config.photos_at_once))
+    batches = (b for shard in todo for b in batches_of(shard.names, config.photos_at_once))
     results = describe(source, batches, descriptor, config)
     with closing(results), ThreadPoolExecutor(1, "write") as writer:
         written: Future[None] | None = None
         for shard in todo:
-            rows: list[_Described] = []
+            rows: list[Described] = []
             while sum(len(row.names) for row in rows) < len(shard.names):
                 rows.append(next(results))
                 done += len(rows[-1].names)
@@ -125,16 +125,22 @@ def embed(
     return _collect(folder, shards)
 
 
-def _batches(names: list[str], size: int) -> Iterator[list[str]]:
+def batches_of(names: list[str], size: int) -> Iterator[list[str]]:
+    """Cut a list of names into batches."""
     for start in range(0, len(names), size):
         yield names[start : start + size]
 
 
 @dataclass(frozen=True)
-class _Described:
+class Described:
+    """A batch of photos with what is known of each (or why not), and vectors (n, d).
+
+    Photos that could not be used have a vector too, of a black picture.
+    """
+
     names: list[str]
     outcomes: list[Usable | str]
-    vectors: NDArray[np.float32]  # (n, d), also for photos that could not be used
+    vectors: NDArray[np.float32]
 
 
 def describe(
@@ -142,7 +148,7 @@ def describe(
     batches: Iterable[list[str]],
     descriptor: Descriptor,
     config: EmbedConfig,
-) -> Generator[_Described, None, None]:
+) -> Generator[Described, None, None]:
     """Describe batches of photos, decoding and uploading the next ones meanwhile.
 
     Yields:
@@ -163,7 +169,7 @@ def describe(
         while (batch := coming.result()) is not None:
             coming = ahead.submit(upload)
             names, outcomes, images = batch
-            yield _Described(names, outcomes, descriptor(images).numpy())
+            yield Described(names, outcomes, descriptor(images).numpy())
 
 
 def _processors() -> int:
@@ -193,7 +199,7 @@ class _Upload:
         return batch.names, batch.outcomes, images.div_(255).permute(0, 3, 1, 2)
 
 
-def _write(folder: Path, shard: _Shard, rows: list[_Described]) -> None:
+def _write(folder: Path, shard: _Shard, rows: list[Described]) -> None:
     """Write a shard; what was skipped goes first, since the shard's own name ends the work."""
     photos: list[PhotoRow] = []
     kept: list[NDArray[np.float32]] = []

@@ -16,7 +16,7 @@ the manifest, then deletes the old ones. Shards never change.
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -41,8 +41,23 @@ from .manifest import (
     read_manifest,
     write_manifest,
 )
+from .shards import (
+    COLUMNS,
+    IMAGES,
+    PhotoRow,
+    count_rows,
+    merged_shards,
+    photo_rows,
+    read_columns,
+    read_shard,
+    shard_name,
+    vectors_of,
+    write_shard,
+    write_table,
+)
 
 __all__ = [
+    "IMAGES",
     "MANIFEST",
     "PLAN",
     "DescriptorInfo",
@@ -59,6 +74,7 @@ __all__ = [
     "count_rows",
     "describe_file",
     "iter_vectors",
+    "merged_shards",
     "open_checked",
     "read_manifest",
     "read_removed",
@@ -70,28 +86,8 @@ __all__ = [
     "write_removed",
     "write_shard",
     "write_skipped",
+    "write_table",
 ]
-
-IMAGES: Final = "images"
-_COLUMNS: Final = ["id", "path", "sha256", "width", "height"]
-
-
-class PhotoRow(NamedTuple):
-    """A photo of the database, without its vector.
-
-    Attributes:
-        id: for ever.
-        path: its name in the source.
-        sha256: of its bytes, in hexadecimal.
-        width: in pixels, upright.
-        height: in pixels, upright.
-    """
-
-    id: int
-    path: str
-    sha256: str
-    width: int
-    height: int
 
 
 class Skipped(NamedTuple):
@@ -99,57 +95,6 @@ class Skipped(NamedTuple):
 
     path: str
     reason: str
-
-
-def shard_name(part: int) -> str:
-    """The name of a shard in the database's folder."""
-    return f"{IMAGES}/part-{part:05d}.parquet"
-
-
-def write_shard(path: Path, photos: Sequence[PhotoRow], vectors: NDArray[np.float32]) -> None:
-    """Write photos and their vectors (n, d), stored as float16, in the order of their ids.
-
-    Raises:
-        StorageError: the file cannot be written.
-    """
-    d = vectors.shape[1]
-    flat = pa.array(np.ascontiguousarray(vectors, np.float16).ravel())
-    schema = pa.schema(
-        [
-            ("id", pa.int64()),
-            ("path", pa.string()),
-            ("sha256", pa.string()),
-            ("width", pa.int32()),
-            ("height", pa.int32()),
-            ("vector", pa.list_(pa.float16(), d)),
-        ]
-    )
-    columns = [list(column) for column in zip(*photos, strict=True)] or [[]] * len(_COLUMNS)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=False)]
-    table = pa.Table.from_arrays(
-        [*arrays, pa.FixedSizeListArray.from_arrays(flat, d)], schema=schema
-    )
-    with replacing(path) as temporary:
-        # Vectors do not compress, and dictionaries of unique values only cost.
-        pq.write_table(table, temporary, compression="none", use_dictionary=False)
-
-
-def count_rows(path: Path) -> int:
-    """How many photos a shard holds.
-
-    Raises:
-        DatabaseError: the shard is missing or damaged.
-    """
-    return int(_read(path, ["id"]).num_rows)
-
-
-def read_shard(path: Path) -> Any:  # noqa: ANN401 - pyarrow has no types
-    """A shard as it is stored, an Arrow table: see `write_shard`.
-
-    Raises:
-        DatabaseError: the shard is missing or damaged.
-    """
-    return _read(path, [*_COLUMNS, "vector"])
 
 
 def iter_vectors(
@@ -169,28 +114,12 @@ def iter_vectors(
     """
     removed = read_removed(folder, manifest)
     for shard in manifest.shards:
-        table = _read(folder / shard.file, ["id", "vector"])
+        table = read_columns(folder / shard.file, ["id", "vector"])
         ids: NDArray[np.int64] = table.column("id").to_numpy()
-        vectors = _vectors(table, manifest.d)
+        vectors = vectors_of(table, manifest.d)
         kept = ~np.isin(ids, removed)
         if kept.any():
             yield ids[kept], vectors[kept]
-
-
-def _vectors(table: Any, d: int) -> NDArray[np.float32]:  # noqa: ANN401 - pyarrow has no types
-    column = table.column("vector").combine_chunks()
-    flat = np.concatenate(
-        [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in _chunks(column)]
-        or [np.empty(0, np.float16)]
-    )
-    vectors: NDArray[np.float32] = flat.astype(np.float32).reshape(-1, d)  # (n, d)
-    # float16 keeps three digits; the length is made 1 again.
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors
-
-
-def _chunks(column: Any) -> list[Any]:  # noqa: ANN401 - as above
-    return list(column.chunks) if isinstance(column, pa.ChunkedArray) else [column]
 
 
 def rows(folder: Path, manifest: Manifest, ids: Iterable[int]) -> list[PhotoRow]:
@@ -206,10 +135,10 @@ def rows(folder: Path, manifest: Manifest, ids: Iterable[int]) -> list[PhotoRow]
     places = np.searchsorted(starts, wanted, side="right") - 1
     found: dict[int, PhotoRow] = {}
     for place in np.unique(places[places >= 0]):
-        table = _read(folder / manifest.shards[place].file, _COLUMNS)
+        table = read_columns(folder / manifest.shards[place].file, COLUMNS)
         held = table.column("id").to_numpy()
         here = np.unique(wanted[places == place])
-        for row in _photo_rows(table.take(np.flatnonzero(np.isin(held, here)))):
+        for row in photo_rows(table.take(np.flatnonzero(np.isin(held, here)))):
             found[row.id] = row
     missing = [int(photo) for photo in wanted if int(photo) not in found]
     if missing:
@@ -228,13 +157,9 @@ def all_rows(folder: Path, manifest: Manifest) -> Iterator[PhotoRow]:
     """
     removed = set(read_removed(folder, manifest).tolist())
     for shard in manifest.shards:
-        for row in _photo_rows(_read(folder / shard.file, _COLUMNS)):
+        for row in photo_rows(read_columns(folder / shard.file, COLUMNS)):
             if row.id not in removed:
                 yield row
-
-
-def _photo_rows(table: Any) -> Iterator[PhotoRow]:  # noqa: ANN401 - as above
-    return map(PhotoRow, *(table.column(name).to_pylist() for name in _COLUMNS))
 
 
 def write_skipped(path: Path, skipped: Sequence[Skipped]) -> None:
@@ -255,7 +180,7 @@ def read_skipped(path: Path) -> list[Skipped]:
     Raises:
         DatabaseError: the file is missing or damaged.
     """
-    return [Skipped(**row) for row in _read(path, ["path", "reason"]).to_pylist()]
+    return [Skipped(**row) for row in read_columns(path, ["path", "reason"]).to_pylist()]
 
 
 def write_removed(path: Path, ids: NDArray[np.int64]) -> None:
@@ -276,16 +201,5 @@ def read_removed(folder: Path, manifest: Manifest) -> NDArray[np.int64]:
     """
     if manifest.removed is None:
         return np.empty(0, np.int64)
-    ids: NDArray[np.int64] = _read(folder / manifest.removed, ["id"]).column("id").to_numpy()
+    ids: NDArray[np.int64] = read_columns(folder / manifest.removed, ["id"]).column("id").to_numpy()
     return ids
-
-
-def _read(path: Path, columns: list[str]) -> Any:  # noqa: ANN401 - as above
-    try:
-        return pq.read_table(path, columns=columns, partitioning=None)
-    except (pa.ArrowException, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise DatabaseError(
-            f"{path}: expected a Parquet file with {', '.join(columns)}, found: {reason}; "
-            "if the database changed since it was opened, open it again"
-        ) from error

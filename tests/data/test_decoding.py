@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from simpaint.data.decoding import Usable, decode_ahead
@@ -20,7 +21,7 @@ def faces(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def all_squares(folder: Path, workers: int, processes: bool) -> np.ndarray:
+def all_squares(folder: Path, workers: int, processes: bool) -> NDArray[np.uint8]:
     source = open_source(folder)
     batches = [source.names[i : i + 4] for i in range(0, 23, 4)]
     decoded = decode_ahead(

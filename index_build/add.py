@@ -1,0 +1,212 @@
+"""Adding photos to a finished database: new shards, new ids, the old ones untouched."""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..data.sources import FileSource, PhotoSource, open_source
+from ..errors import ImageError, InputError
+from .build import database_descriptor
+from .change import changing, next_part, next_state, without
+from .descriptors import JSON, Descriptor, pick_device
+from .embed import EmbedConfig, embed
+from .plan import digest_of, same_plan, write_plan
+from .publish import IndexConfig, Stages, publish, silently, sweep
+from .store import Manifest, PhotoRow, ShardInfo, Skipped, all_rows, read_skipped, write_skipped
+
+
+@dataclass(frozen=True)
+class AddConfig:
+    """How photos are added; what decides the vectors is the database's own.
+
+    Attributes:
+        device: "auto", "cpu", "cuda"...
+        workers: how many batches are decoded at once; all processors if None.
+        weights: the weights' file, where the build was given one.
+        memory_limit: bytes that the index may take; None for what the machine has.
+    """
+
+    device: str = "auto"
+    workers: int | None = None
+    weights: Path | None = None
+    memory_limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Added:
+    """What became of an addition.
+
+    Attributes:
+        manifest: of the database as it is now.
+        added: photos with a new id, changed ones included.
+        changed: photos of which the database had another content; the old id is removed.
+        unchanged: photos that it had already.
+        unusable: files that could not be used.
+    """
+
+    manifest: Manifest
+    added: int
+    changed: int
+    unchanged: int
+    unusable: int
+
+
+def add(
+    database: Path,
+    photos: Path,
+    config: AddConfig | None = None,
+    stages: Stages = silently,
+    *,
+    descriptor: Descriptor | None = None,
+) -> Added:
+    """Add the photos of a source; those there already with the same content are left alone.
+
+    Files that could not be used before are tried again. A photo that was removed and still stands
+    in the source is added again. Repeating an interrupted addition goes on where it stopped.
+
+    Args:
+        database: its folder.
+        photos: the source the database was built from, with more in it, or other files.
+        config: how.
+        stages: told how far each stage is.
+        descriptor: used in place of loading the database's own.
+
+    Raises:
+        InputError: no photos, or a source of another kind than the database's.
+        DatabaseError: the database is unfinished or damaged, or another process changes it.
+    """
+    config = config or AddConfig()
+    with changing(database) as manifest:
+        source = _same_source(manifest, open_source(photos, exclude=database))
+        known, unchanged = _known(database, manifest, source)
+        names = [name for name in source.names if name not in unchanged]
+        loaded = database_descriptor(
+            database,
+            manifest,
+            weights=config.weights,
+            device=config.device,
+            descriptor=descriptor,
+        )
+        shards, skipped = _embed_more(database, manifest, source, names, loaded, config, stages)
+        replaced = [known[name].id for name in names if name in known]
+        manifest = _grown(database, manifest, names, shards, skipped, replaced, config, stages)
+        added = sum(shard.rows for shard in shards)
+        return Added(manifest, added, len(replaced), len(unchanged), len(skipped))
+
+
+def _same_source(manifest: Manifest, source: PhotoSource) -> PhotoSource:
+    """The source with its names as the database would have them."""
+    kind, root = manifest.source.kind, Path(manifest.source.root)
+    if not source.names:
+        raise InputError(f"{source.root}: expected photos, found none")
+    if kind in ("folder", "list") and source.kind in ("folder", "list"):
+        paths = [source.root / name for name in source.names]
+        names = [
+            path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+            for path in paths
+        ]
+        return FileSource(kind, root, names)
+    if (source.kind, source.root) != (kind, root):
+        raise InputError(
+            f"{source.root}: expected photos beside those of the database ({kind} {root}), "
+            f"found a {source.kind}: build a database of its own"
+        )
+    return source
+
+
+def _known(
+    database: Path, manifest: Manifest, source: PhotoSource
+) -> tuple[dict[str, PhotoRow], set[str]]:
+    """Which of the source's photos the database has, and which of these have not changed."""
+    names = set(source.names)
+    known = {row.path: row for row in all_rows(database, manifest) if row.path in names}
+
+    def same(row: PhotoRow) -> bool:
+        try:
+            return hashlib.sha256(source.read(row.path)).hexdigest() == row.sha256
+        except ImageError:
+            return False
+
+    with ThreadPoolExecutor() as pool:
+        unchanged = zip(known, pool.map(same, known.values()), strict=True)
+        return known, {name for name, is_same in unchanged if is_same}
+
+
+def _embed_more(
+    database: Path,
+    manifest: Manifest,
+    source: PhotoSource,
+    names: list[str],
+    descriptor: Descriptor,
+    config: AddConfig,
+    stages: Stages,
+) -> tuple[list[ShardInfo], list[Skipped]]:
+    how = _as_built(manifest, config)
+    plan: dict[str, JSON] = {
+        "adds to generation": manifest.generation,
+        "listing": digest_of(names),
+        "batch size": how.photos_at_once,
+        "device": how.device.partition(":")[0],
+    }
+    if not same_plan(database, plan):
+        sweep(database, set(manifest.files))
+        write_plan(database, plan)
+    with stages("Embedding", "images") as progress:
+        shards, skipped = embed(
+            source,
+            names,
+            descriptor,
+            database,
+            how,
+            first_id=manifest.next_id,
+            first_part=next_part(manifest),
+            progress=progress,
+        )
+    return [shard for shard in shards if shard.rows], skipped
+
+
+def _as_built(manifest: Manifest, config: AddConfig) -> EmbedConfig:
+    device = "cpu" if manifest.descriptor.name == "dlib" else pick_device(config.device)
+    sizes = {
+        name: int(str(manifest.plan[key]))
+        for name, key in (
+            ("batch_size", "batch size"),
+            ("shard_size", "shard size"),
+            ("max_pixels", "max pixels"),
+        )
+    }
+    return EmbedConfig(device, workers=config.workers, **sizes)
+
+
+def _grown(
+    database: Path,
+    manifest: Manifest,
+    names: list[str],
+    shards: list[ShardInfo],
+    skipped: list[Skipped],
+    replaced: list[int],
+    config: AddConfig,
+    stages: Stages,
+) -> Manifest:
+    """Publish the database with new shards, new skipped files and some photos replaced."""
+    tried = {*names, *(row.path for row in skipped)}
+    before = read_skipped(database / manifest.skipped)
+    all_skipped = [row for row in before if row.path not in tried] + skipped
+    if not shards and not replaced and sorted(all_skipped) == sorted(before):
+        sweep(database, set(manifest.files))
+        return manifest
+    manifest = next_state(manifest)
+    manifest = without(database, manifest, replaced)
+    file = f"skipped-{manifest.generation:05d}.parquet"
+    write_skipped(database / file, all_skipped)
+    manifest = replace(
+        manifest,
+        shards=(*manifest.shards, *shards),
+        count=manifest.count + sum(shard.rows for shard in shards),
+        next_id=manifest.next_id + len(names),
+        skipped=file,
+        skipped_count=len(all_skipped),
+    )
+    index = IndexConfig(manifest.index.requested, config.memory_limit)
+    return publish(database, manifest, index, stages)

@@ -1,0 +1,128 @@
+"""Changing a finished database: add, remove, compact, rebuild.
+
+A kill at any moment leaves the state before the change or the one after it.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DatabaseError
+from .publish import IndexConfig, Stages, publish, silently, sweep, writing
+from .store import (
+    Manifest,
+    ShardInfo,
+    all_rows,
+    merged_shards,
+    open_checked,
+    read_manifest,
+    read_removed,
+    shard_name,
+    write_removed,
+    write_table,
+)
+
+
+@contextmanager
+def changing(database: Path) -> Iterator[Manifest]:
+    """The manifest of a finished database that nobody else changes meanwhile."""
+    read_manifest(database)  # before a lock is left in a folder that is no database
+    with writing(database):
+        yield open_checked(database, "sizes")
+
+
+def next_state(manifest: Manifest) -> Manifest:
+    """The manifest that a change begins with."""
+    return replace(manifest, generation=manifest.generation + 1)
+
+
+def without(database: Path, manifest: Manifest, ids: Sequence[int]) -> Manifest:
+    """The next state without some photos; the file that says so is written."""
+    if not ids:
+        return manifest
+    removed = np.union1d(read_removed(database, manifest), np.array(ids, np.int64))
+    file = f"removed-{manifest.generation:05d}.parquet"
+    write_removed(database / file, removed)
+    return replace(
+        manifest, removed=file, tombstones=len(removed), count=manifest.count - len(set(ids))
+    )
+
+
+def remove(database: Path, ids: Sequence[int] = (), paths: Sequence[str] = ()) -> Manifest:
+    """Let photos no longer be found; their files and their vectors stay until `compact`.
+
+    Args:
+        database: its folder.
+        ids: of photos.
+        paths: as the database names them, relative to the root of its source.
+
+    Raises:
+        DatabaseError: a photo that the database does not have.
+    """
+    with changing(database) as manifest:
+        wanted_ids, wanted_paths = set(ids), set(paths)
+        found = [
+            row
+            for row in all_rows(database, manifest)
+            if row.id in wanted_ids or row.path in wanted_paths
+        ]
+        missing: list[int | str] = sorted(wanted_ids - {row.id for row in found})
+        missing += sorted(wanted_paths - {row.path for row in found})
+        if missing:
+            raise DatabaseError(
+                f"{database}: expected photos it holds, found {len(missing)} that it does not, "
+                f"the first: {missing[0]}"
+            )
+        if not found:
+            return manifest
+        manifest = without(database, next_state(manifest), [row.id for row in found])
+        return publish(database, manifest, None)
+
+
+def compact(
+    database: Path, stages: Stages = silently, *, memory_limit: int | None = None
+) -> Manifest:
+    """Rewrite the shards without removed photos, small ones joined; ids and vectors stay.
+
+    Raises:
+        DatabaseError: every photo was removed, or another process changes the database.
+    """
+    with changing(database) as manifest:
+        if not manifest.count:
+            raise DatabaseError(f"{database}: every photo was removed; build another database")
+        size = int(str(manifest.plan["shard size"]))
+        if not manifest.tombstones and not any(s.rows < size for s in manifest.shards[:-1]):
+            return manifest
+        sweep(database, set(manifest.files))
+        shards = tuple(_merged(database, manifest, size))
+        manifest = replace(next_state(manifest), shards=shards, removed=None, tombstones=0)
+        index = IndexConfig(manifest.index.requested, memory_limit)
+        return publish(database, manifest, index, stages)
+
+
+def _merged(database: Path, manifest: Manifest, size: int) -> Iterator[ShardInfo]:
+    removed = read_removed(database, manifest)
+    tables = merged_shards([database / s.file for s in manifest.shards], removed, size)
+    for part, table in enumerate(tables, next_part(manifest)):
+        file = shard_name(part)
+        write_table(database / file, table)
+        yield ShardInfo(file, table.column("id")[0].as_py(), table.num_rows)
+
+
+def rebuild(database: Path, index: IndexConfig, stages: Stages = silently) -> Manifest:
+    """Make another index of the vectors that are there.
+
+    Raises:
+        InputError: the type is unknown, or does not fit the vectors or the memory.
+        DatabaseError: the database is unfinished or damaged, or another process changes it.
+    """
+    with changing(database) as manifest:
+        return publish(database, next_state(manifest), index, stages)
+
+
+def next_part(manifest: Manifest) -> int:
+    """Shard numbers are never used twice."""
+    return 1 + max(int(Path(shard.file).stem.partition("-")[2]) for shard in manifest.shards)

@@ -1,0 +1,76 @@
+"""What an unfinished run is a run of, so that only the same one goes on with its shards."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from ..data.files import make_folder, replacing
+from ..errors import DatabaseError
+from .descriptors import JSON
+from .publish import sweep
+from .store import IMAGES, PLAN
+
+
+def digest_of(names: list[str]) -> str:
+    """SHA-256 of a listing."""
+    digest = hashlib.sha256()
+    for name in names:
+        digest.update(name.encode("utf-8", "surrogateescape") + b"\0")
+    return digest.hexdigest()
+
+
+def start_or_resume(out: Path, plan: dict[str, JSON]) -> None:
+    """Keep the shards of an earlier run if its plan is the same, or begin in an empty folder.
+
+    Raises:
+        DatabaseError: the folder holds something else, or a build by another plan.
+    """
+    path = out / PLAN
+    if path.exists():
+        changed = difference(_read_plan(path), plan)
+        if changed and any(out.glob(f"{IMAGES}/part-*")):
+            raise DatabaseError(
+                f"{out}: holds an unfinished build of another configuration ({changed}); "
+                "repeat it as it was, or delete the folder"
+            )
+        if changed:
+            sweep(out, set())
+        for partial in (*out.glob(".partial-*"), *(out / IMAGES).glob(".partial-*")):
+            partial.unlink(missing_ok=True)
+    else:
+        _refuse_others(out)
+    write_plan(out, plan)
+
+
+def _refuse_others(out: Path) -> None:
+    if (out / IMAGES).is_dir() and not any((out / IMAGES).iterdir()):
+        (out / IMAGES).rmdir()
+    foreign = sorted(p.name for p in out.iterdir() if not p.name.startswith((".lock", ".partial-")))
+    if foreign:
+        raise DatabaseError(f"{out}: expected an empty or a new folder, found {foreign[0]} in it")
+
+
+def write_plan(out: Path, plan: dict[str, JSON]) -> None:
+    """Say what the shards that will come are shards of; shards without a plan are never used."""
+    with replacing(out / PLAN) as temporary:
+        temporary.write_text(json.dumps(plan, indent=1), "utf-8")
+    make_folder(out / IMAGES)
+
+
+def _read_plan(path: Path) -> dict[str, JSON]:
+    try:
+        plan: dict[str, JSON] = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DatabaseError(f"{path}: expected a build's configuration, found: {error}") from error
+    return plan
+
+
+def same_plan(out: Path, plan: dict[str, JSON]) -> bool:
+    """Whether the shards that an interrupted run has left are of this plan."""
+    return (out / PLAN).exists() and not difference(_read_plan(out / PLAN), plan)
+
+
+def difference(there: dict[str, JSON], here: dict[str, JSON]) -> str:
+    """In words what differs between two plans; empty if nothing does."""
+    keys = [key for key in {**there, **here} if there.get(key) != here.get(key)]
+    return "; ".join(f"{key}: {there.get(key)} there, {here.get(key)} now" for key in keys)

@@ -1,0 +1,258 @@
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from torch import Tensor
+
+from simpaint.errors import DatabaseError, InputError
+from simpaint.index_build.add import Added, add
+from simpaint.index_build.change import compact, rebuild, remove
+from simpaint.index_build.faiss_index import read_index
+from simpaint.index_build.publish import IndexConfig, writing
+from simpaint.index_build.store import (
+    Manifest,
+    all_rows,
+    iter_vectors,
+    open_checked,
+    read_manifest,
+    read_shard,
+    read_skipped,
+)
+
+from .test_build import Stopped, built, content
+from .tiny import TinyDescriptor, draw_faces, face_jpeg
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = draw_faces(tmp_path / "photos", 20)
+    (folder / "bad.jpg").write_bytes(b"")
+    return folder
+
+
+@pytest.fixture
+def db(photos: Path, tmp_path: Path) -> Path:
+    built(photos, tmp_path / "db")
+    return tmp_path / "db"
+
+
+def added(db: Path, photos: Path) -> Added:
+    return add(db, photos, descriptor=TinyDescriptor())
+
+
+def paths(db: Path) -> dict[str, int]:
+    return {row.path: row.id for row in all_rows(db, read_manifest(db))}
+
+
+def by_path(db: Path) -> dict[str, NDArray[np.float32]]:
+    rows, vectors = content(db)
+    return {row.path: vector for row, vector in zip(rows, vectors, strict=True)}
+
+
+def indexed(db: Path) -> list[int]:
+    """The ids in the FAISS index, each found by its own vector."""
+    manifest = open_checked(db)
+    index = read_index(db / manifest.index.file, manifest.index.parameters)
+    vectors = np.concatenate([v for _, v in iter_vectors(db, manifest)])
+    return [int(i) for i in index.search(vectors, 1)[1][:, 0]]
+
+
+def test_added_photos_get_new_ids_and_old_ones_keep_theirs(photos: Path, db: Path) -> None:
+    before, (rows, vectors) = paths(db), content(db)
+    draw_faces(photos, 10, start=20)
+    result = added(db, photos)
+    assert (result.added, result.changed, result.unchanged, result.unusable) == (10, 0, 20, 1)
+    after = paths(db)
+    assert {path: after[path] for path in before} == before
+    assert [after[f"{i:04d}.jpg"] for i in range(20, 30)] == list(range(21, 31))
+    assert sorted(indexed(db)) == sorted(after.values())
+    assert content(db)[0][:20] == rows
+    np.testing.assert_array_equal(content(db)[1][:20], vectors)
+
+
+def test_adding_in_steps_gives_the_vectors_of_one_build(photos: Path, tmp_path: Path) -> None:
+    draw_faces(photos, 12, start=20)
+    built(photos, tmp_path / "whole")
+    for path in sorted(photos.glob("00[23]*.jpg")):
+        path.rename(tmp_path / path.name)
+    built(photos, tmp_path / "steps")
+    for path in sorted(tmp_path.glob("00*.jpg")):
+        path.rename(photos / path.name)
+    added(tmp_path / "steps", photos)
+    whole, steps = (by_path(tmp_path / name) for name in ("whole", "steps"))
+    assert whole.keys() == steps.keys()
+    for name, vector in whole.items():
+        np.testing.assert_allclose(steps[name], vector, atol=1e-3)
+
+
+def test_nothing_new_changes_nothing(photos: Path, db: Path) -> None:
+    before = read_manifest(db)
+    result = added(db, photos)
+    assert (result.manifest, result.added, result.unchanged) == (before, 0, 20)
+    assert read_manifest(db) == before
+
+
+def test_a_changed_photo_gets_a_new_id_and_a_mended_one_is_used(photos: Path, db: Path) -> None:
+    (photos / "0003.jpg").write_bytes(face_jpeg(500))
+    (photos / "bad.jpg").write_bytes(face_jpeg(501))
+    result = added(db, photos)
+    assert (result.added, result.changed, result.manifest.skipped_count) == (2, 1, 0)
+    assert (result.manifest.count, result.manifest.tombstones) == (21, 1)
+    assert paths(db)["0003.jpg"] == 21
+    assert 3 not in indexed(db)
+
+
+def test_files_from_elsewhere_are_added_by_absolute_path(db: Path, tmp_path: Path) -> None:
+    more = draw_faces(tmp_path / "more", 2, start=70)
+    assert added(db, more).added == 2
+    assert (more / "0070.jpg").as_posix() in paths(db)
+    (tmp_path / "list.txt").write_text("more/0070.jpg\nphotos/0001.jpg\n")
+    assert added(db, tmp_path / "list.txt").unchanged == 2
+
+
+def test_a_source_of_another_kind_is_refused(db: Path, tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"image": [face_jpeg(1)]}), tmp_path / "more.parquet")
+    with pytest.raises(InputError, match="found a parquet"):
+        added(db, tmp_path / "more.parquet")
+
+
+def test_another_descriptor_is_refused_and_both_are_named(photos: Path, db: Path) -> None:
+    other = TinyDescriptor()
+    other.weights_sha256 = "1" * 64
+    with pytest.raises(DatabaseError, match=r"tiny with weights 0000.*1111"):
+        add(db, photos, descriptor=other)
+
+
+def test_removed_photos_are_gone_and_their_ids_stay_unused(photos: Path, db: Path) -> None:
+    manifest = remove(db, [4, 5], ["0007.jpg"])
+    assert (manifest.count, manifest.tombstones) == (17, 3)
+    assert not {4, 5, 7} & {int(i) for ids, _ in iter_vectors(db, manifest) for i in ids}
+    with pytest.raises(DatabaseError, match="2 that it does not, the first: 4"):
+        remove(db, [4], ["nobody.jpg"])
+    draw_faces(photos, 1, start=90)
+    added(db, photos)
+    assert paths(db)["0090.jpg"] > 20
+
+
+def test_compacting_keeps_ids_and_vectors_and_forgets_the_removed(photos: Path, db: Path) -> None:
+    draw_faces(photos, 5, start=20)
+    added(db, photos)
+    manifest = remove(db, [0, 9, 21, 22])
+    stored = {r["id"]: r for s in manifest.shards for r in read_shard(db / s.file).to_pylist()}
+    compacted = compact(db)
+    assert (compacted.tombstones, compacted.removed) == (0, None)
+    assert [shard.rows for shard in compacted.shards[:-1]] == [8] * (len(compacted.shards) - 1)
+    rows = [r for s in compacted.shards for r in read_shard(db / s.file).to_pylist()]
+    assert rows == [stored[i] for i in sorted(stored) if i not in (0, 9, 21, 22)]
+    assert sorted(indexed(db)) == [row["id"] for row in rows]
+    files = {p.relative_to(db).as_posix() for p in db.rglob("*.*")}
+    assert files == {"manifest.json", ".lock", *compacted.files}
+    assert compact(db) == compacted
+
+
+def test_a_database_without_photos_is_not_compacted(db: Path) -> None:
+    remove(db, list(range(20)))
+    with pytest.raises(DatabaseError, match="every photo was removed"):
+        compact(db)
+
+
+def test_another_type_of_index_is_made_of_the_same_vectors(db: Path) -> None:
+    before = content(db)
+    manifest = rebuild(db, IndexConfig("HNSW8,Flat"))
+    assert (manifest.index.type, manifest.generation) == ("HNSW8,Flat", 2)
+    assert manifest.index.parameters
+    assert [p.name for p in db.glob("*.faiss")] == [manifest.index.file]
+    assert content(db)[0] == before[0]
+    with pytest.raises(InputError, match="IVF4096"):
+        rebuild(db, IndexConfig("IVF4096,Flat"))
+    assert read_manifest(db) == manifest
+
+
+def test_whoever_reads_while_photos_are_added_keeps_the_last_finished_state(
+    photos: Path, db: Path
+) -> None:
+    before = open_checked(db)
+    seen: list[Manifest] = []
+
+    class Watching(TinyDescriptor):
+        def __call__(self, images: Tensor) -> Tensor:
+            seen.append(open_checked(db))
+            with pytest.raises(DatabaseError, match="another process"), writing(db):
+                pass
+            return super().__call__(images)
+
+    draw_faces(photos, 10, start=20)
+    result = add(db, photos, descriptor=Watching())
+    assert seen == [before] * len(seen)
+    assert open_checked(db) == result.manifest != before
+
+
+def test_a_stopped_addition_goes_on_where_it_was(photos: Path, db: Path) -> None:
+    before = read_manifest(db)
+    draw_faces(photos, 20, start=20)
+    with pytest.raises(KeyboardInterrupt):
+        add(db, photos, descriptor=Stopped(5))
+    assert open_checked(db) == before
+    left = {p.name: p.stat().st_mtime_ns for p in db.glob("images/*.parquet")}
+    assert len(left) > len(before.shards)
+    result = added(db, photos)
+    assert result.added == 20
+    now = {p.name: p.stat().st_mtime_ns for p in db.glob("images/*.parquet")}
+    assert {name: now.get(name) for name in left} == left
+
+
+def test_the_leftovers_of_a_stopped_addition_go_with_another_change(photos: Path, db: Path) -> None:
+    draw_faces(photos, 20, start=20)
+    with pytest.raises(KeyboardInterrupt):
+        add(db, photos, descriptor=Stopped(5))
+    manifest = remove(db, [1])
+    files = {p.relative_to(db).as_posix() for p in db.rglob("*.*")}
+    assert files == {"manifest.json", ".lock", *manifest.files}
+
+
+def test_skipped_files_are_kept_in_one_list(photos: Path, db: Path) -> None:
+    (photos / "worse.txt").write_text("no photo")
+    manifest = added(db, photos).manifest
+    assert [s.path for s in read_skipped(db / manifest.skipped)] == ["bad.jpg", "worse.txt"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_killed_at_any_moment_a_change_leaves_a_state_that_opens(photos: Path, db: Path) -> None:
+    draw_faces(photos, 12, start=20)
+    rng, states = np.random.default_rng(1), set()
+    for step in range(12):
+        change = os.fork()
+        if not change:
+            _change(db, photos, step)
+        time.sleep(rng.uniform(0, 0.15))
+        os.kill(change, signal.SIGKILL)
+        os.waitpid(change, 0)
+        manifest = open_checked(db)
+        states.add(manifest.generation)
+        assert len(list(all_rows(db, manifest))) == manifest.count
+    assert len(states) > 1
+    added(db, photos)
+    compact(db)
+    assert len(paths(db)) == 32
+
+
+def _change(db: Path, photos: Path, step: int) -> NoReturn:
+    try:
+        if step % 3 == 0:
+            added(db, photos)
+        elif step % 3 == 1:
+            remove(db, paths=[min(paths(db))])
+        else:
+            compact(db)
+    finally:
+        sys.stderr.flush()
+        os._exit(0)

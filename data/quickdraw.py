@@ -4,18 +4,37 @@ The forms (https://github.com/googlecreativelab/quickdraw-dataset), told apart b
 compressed with gzip:
 
 - simplified: NDJSON, `drawing = [[xs, ys], ...]`, integers in a 256x256 box;
-- raw: NDJSON, `drawing = [[xs, ys, ts], ...]`, floats in screen pixels, simplified here as published;
+- raw: NDJSON, `drawing = [[xs, ys, ts], ...]`, screen pixels; simplified here as published;
 - binary: records of u64 key, 2s country, u8 recognised, u32 time, u16 strokes, and for each stroke
-  u16 n, n x u8 x, n x u8 y, little endian.
+  u16 n, n x u8 x, n x u8 y, little endian. The category is the file's name.
 
-Files are read in blocks of a few MB, so memory does not grow with them. What cannot be used (a
-damaged line, a binary record that ends too early) is reported and left out.
+Files are read in blocks, so memory does not grow with them. What cannot be used (a damaged line, a
+binary record that makes no sense) is reported and left out.
 """
 
+import gzip
+import struct
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import IO, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..errors import DrawingsError
+from .ndjson import Lines, parse_block, parse_line
+from .progress import Progress, silent
+from .simplify import Ints, simplify, starts
+
+BLOCK: Final = 1 << 18  # bytes at a time: what is made of them stays in the processor's cache
+MAX_DRAWING: Final = 1 << 23  # bytes of one drawing; the longest in the published set have 0.1 MB
+ENDINGS: Final = (".ndjson", ".bin")
+
+_HEADER: Final = struct.Struct("<Q2sBIH")
+_COUNT: Final = struct.Struct("<H")
 
 
 @dataclass(frozen=True)
@@ -32,6 +51,198 @@ class Drawings:
 
     categories: list[str]
     ids: NDArray[np.uint64]
-    strokes: NDArray[np.int64]
-    points: NDArray[np.int64]
+    strokes: Ints
+    points: Ints
     xy: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What could not be used, where, and why."""
+
+    file: Path
+    place: str  # "line 12" or "byte 3456"
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}, {self.place}: {self.reason}"
+
+
+def drawing_files(path: Path) -> list[Path]:
+    """A file itself; of a folder its `.ndjson` and `.bin` files, also with `.gz`, by name.
+
+    Raises:
+        DrawingsError: there is nothing at `path`, or no such file in the folder.
+    """
+    if not path.is_dir():
+        if not path.exists():
+            raise DrawingsError(f"no file or folder {path}")
+        return [path]
+    files = [file for file in path.iterdir() if file.name.removesuffix(".gz").endswith(ENDINGS)]
+    if not files:
+        raise DrawingsError(f"no .ndjson or .bin file in {path}")
+    return sorted(files)
+
+
+def read_drawings(path: Path, progress: Progress = silent) -> Iterator[Drawings | Damage]:
+    """Read a file of any form, some hundred drawings at a time.
+
+    Args:
+        path: the file.
+        progress: called with bytes of the file read and bytes in all.
+
+    Raises:
+        DrawingsError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            for item in _read_any(file, path):
+                progress(file.tell(), size)
+                yield item
+    except OSError as error:
+        raise DrawingsError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _read_any(file: IO[bytes], path: Path) -> Iterator[Drawings | Damage]:
+    source: IO[bytes] = file
+    if file.read(2) == b"\x1f\x8b":
+        source = gzip.GzipFile(fileobj=file)
+    file.seek(0)
+    try:
+        head = source.read(_HEADER.size)
+        source.seek(0)
+        binary = len(head) > 10 and head[10] < 2  # no JSON has such a byte
+        yield from _read_binary(source, path) if binary else _read_ndjson(source, path)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        yield Damage(path, f"byte {file.tell()}", f"damaged gzip, the rest is lost: {error}")
+
+
+def _read_ndjson(source: IO[bytes], path: Path) -> Iterator[Drawings | Damage]:
+    line = 1
+    for block in _line_blocks(source):
+        if block is None:
+            yield Damage(path, f"line {line}", f"longer than {MAX_DRAWING} bytes")
+            line += 1
+            continue
+        lines = parse_block(block)
+        if lines is not None:
+            yield _drawings(lines)
+        else:
+            yield from _read_lines(block, path, line)
+        line += block.count(b"\n")
+
+
+def _line_blocks(source: IO[bytes]) -> Iterator[bytes | None]:
+    """Whole lines, each ended by a newline; None for a single line that is too long."""
+    rest = b""
+    skipping = False
+    while data := source.read(BLOCK):
+        if skipping:
+            skipping = b"\n" not in data
+            data = data[data.find(b"\n") + 1 :] if not skipping else b""
+        cut = data.rfind(b"\n") + 1
+        if cut:
+            yield rest + data[:cut]
+            rest = data[cut:]
+        else:
+            rest += data
+        if len(rest) > MAX_DRAWING:
+            yield None
+            rest, skipping = b"", True
+    if rest:
+        yield rest + b"\n"
+
+
+def _read_lines(block: bytes, path: Path, number: int) -> Iterator[Drawings | Damage]:
+    """Line by line, to find out which ones are damaged, and why."""
+    sound: list[Lines] = []
+    for i, line in enumerate(block.splitlines()):
+        try:
+            if line.strip():
+                sound.append(parse_line(line))
+        except ValueError as error:
+            yield Damage(path, f"line {number + i}", str(error))
+    for _, group in groupby(sound, lambda lines: lines.raw):
+        yield _drawings(*group)
+
+
+def _drawings(*lines: Lines) -> Drawings:
+    """Lines of the same form, in the 256x256 box."""
+    words = [word for part in lines for word in part.words]
+    ids = np.concatenate([part.ids for part in lines])
+    strokes = np.concatenate([part.strokes for part in lines])
+    points = np.concatenate([part.points for part in lines])
+    xy = np.concatenate([part.xy for part in lines])
+    if lines[0].raw:
+        points, xy = simplify(xy, points, strokes)
+    return Drawings(words, ids, strokes, points, xy)
+
+
+def _read_binary(source: IO[bytes], path: Path) -> Iterator[Drawings | Damage]:
+    category = Path(path.name.removesuffix(".gz")).stem
+    rest, at = b"", 0  # `at`: where `rest` starts in the file
+    reason = None
+    while reason is None and (data := source.read(BLOCK)):
+        data = rest + data
+        drawings, used, reason = _parse_records(data, category)
+        if drawings is not None:
+            yield drawings
+        rest, at = data[used:], at + used
+        if len(rest) > MAX_DRAWING:
+            reason = f"a drawing longer than {MAX_DRAWING} bytes"
+    if rest:
+        reason = reason or "ends in the middle of a drawing"
+        yield Damage(path, f"byte {at}", f"{reason}; the rest of the file is lost")
+
+
+def _parse_records(data: bytes, category: str) -> tuple[Drawings | None, int, str | None]:
+    """All whole records, how many bytes they take, and what is wrong with the next one, if it is."""
+    ids: list[int] = []
+    strokes: list[int] = []
+    points: list[int] = []
+    first: list[int] = []  # where the xs of each stroke start
+    used, reason = 0, None
+    while reason is None and len(data) - used >= _HEADER.size:
+        key, country, recognised, _, count = _HEADER.unpack_from(data, used)
+        if recognised > 1 or not country.isalpha() or not count:
+            reason = f"no drawing: {count} strokes, country {country!r}, recognised {recognised}"
+            break
+        end, lengths = used + _HEADER.size, []
+        for _ in range(count):
+            n = _COUNT.unpack_from(data, end)[0] if end + 2 <= len(data) else len(data)
+            lengths.append(n)
+            end += 2 + 2 * n
+            if end > len(data):
+                break
+        if 0 in lengths:
+            reason = f"stroke {lengths.index(0) + 1} is empty"
+        if reason or end > len(data):
+            break
+        ids.append(key)
+        strokes.append(count)
+        points += lengths
+        first += [used]
+        used = end
+    if not ids:
+        return None, used, reason
+    return _gather(data, category, ids, strokes, points, first), used, reason
+
+
+def _gather(
+    data: bytes,
+    category: str,
+    ids: list[int],
+    strokes: list[int],
+    points: list[int],
+    first: list[int],
+) -> Drawings:
+    """Copy the points of all strokes out of the records that start at `first`."""
+    per_drawing, n = np.array(strokes), np.array(points)
+    sizes = 2 + 2 * n  # bytes of each stroke
+    before = starts(sizes) - np.repeat(starts(sizes)[starts(per_drawing)], per_drawing)
+    xs = np.repeat(np.array(first) + _HEADER.size, per_drawing) + before + 2
+    index = np.arange(n.sum()) + np.repeat(xs - starts(n), n)
+    text = np.frombuffer(data, np.uint8)
+    xy = np.stack([text[index], text[index + np.repeat(n, n)]], axis=1)
+    return Drawings([category] * len(ids), np.array(ids, np.uint64), per_drawing, n, xy)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Complexes = NDArray[np.complex128]
 Ints = NDArray[np.int64]
 
 EPSILON: Final = 2.0
@@ -32,10 +33,10 @@ def simplify(xy: Floats, points: Ints, strokes: Ints) -> tuple[Ints, NDArray[np.
         points of each stroke (s,) and xy (q, 2), in 0..255.
     """
     xy = _fit_box(xy, points, strokes)
-    xy, points = _resample_corners(xy, points)
-    keep = _douglas_peucker(xy, points)
+    samples, points = _resample_corners(xy, points)
+    keep = _douglas_peucker(samples, points)
     kept = np.add.reduceat(keep, starts(points), dtype=np.int64)
-    return kept, np.rint(xy[keep]).astype(np.uint8)
+    return kept, np.rint(samples[keep].view(np.float64)).astype(np.uint8).reshape(-1, 2)
 
 
 def starts(counts: Ints) -> Ints:
@@ -56,42 +57,41 @@ def _fit_box(xy: Floats, points: Ints, strokes: Ints) -> Floats:
     return fitted
 
 
-def _resample_corners(xy: Floats, points: Ints) -> tuple[Floats, Ints]:
+def _resample_corners(xy: Floats, points: Ints) -> tuple[Complexes, Ints]:
     """Of the samples at 0, 1, 2, ... px and at the end: the first and last on every raw segment.
 
-    Ramer-Douglas-Peucker never picks another: along a straight segment the distance to a line is
+    Ramer-Douglas-Peucker never needs another: along a straight segment the distance to a line is
     largest at one of its ends. There are far fewer of them than samples.
+
+    Returns:
+        samples as x + iy, and how many there are of each stroke.
     """
+    place = np.ascontiguousarray(xy).view(np.complex128)[:, 0]
     last = np.cumsum(points) - 1  # of each stroke
-    inside = np.ones(len(xy) - 1, bool)
-    inside[last[:-1]] = False  # what connects two strokes is no segment
-    step = np.diff(xy, axis=0)
-    length = np.where(inside, np.hypot(step[:, 0], step[:, 1]), 0.0)
-    along = np.concatenate([[0.0], np.cumsum(length)])
+    step = np.append(np.diff(place), 0)  # the segment that starts at each point
+    step[last] = 0  # what connects two strokes is no segment
+    length = np.abs(step)
+    along = np.cumsum(length) - length
     along -= np.repeat(along[last - points + 1], points)  # px from the start of its stroke
+    first = np.ceil(along)
+    final = np.ceil(along + length) - 1
 
     # One row a point, for the segment that starts there: its first sample, its last one, and the
     # stroke's end, which belongs to the last point, where no segment starts.
-    stop = np.append(along[1:], 0.0)
-    samples = np.stack([np.ceil(along), np.ceil(stop) - 1, along], axis=1)
-    wanted = np.zeros(samples.shape, bool)
-    wanted[:-1, 0] = inside & (samples[:-1, 0] <= samples[:-1, 1])
-    wanted[:-1, 1] = inside & (samples[:-1, 0] < samples[:-1, 1])
-    wanted[last, 2] = True
+    wanted = np.stack([first <= final, first < final, np.zeros(len(place), bool)], axis=1)
+    wanted[last] = [False, False, True]
     wanted[last, 0] = (along[last] == 0) & (points > 1)  # without length: both ends, as published
-
-    row = np.nonzero(wanted)[0]
-    rest = samples[wanted] - along[row]
-    step = np.append(step, [[0.0, 0.0]], axis=0)
-    length = np.append(length, 0.0)
+    row, which = np.divmod(np.flatnonzero(wanted), 3)
+    rest = np.where(which == 0, first[row], final[row]) - along[row]
+    rest[which == 2] = 0
     share = np.divide(rest, length[row], out=np.zeros_like(rest), where=rest > 0)
     counts = np.add.reduceat(wanted.sum(axis=1), last - points + 1)
-    return xy[row] + share[:, None] * step[row], counts
+    return place[row] + share * step[row], counts
 
 
-def _douglas_peucker(xy: Floats, points: Ints) -> NDArray[np.bool_]:
-    """Which points stay: all open intervals of all strokes are split at once, level by level."""
-    keep = np.zeros(len(xy), bool)
+def _douglas_peucker(place: Complexes, points: Ints) -> NDArray[np.bool_]:
+    """Which points stay: the open intervals of all strokes are split at once, level by level."""
+    keep = np.zeros(len(place), bool)
     high = np.cumsum(points) - 1
     low = high - points + 1
     keep[low] = keep[high] = True
@@ -100,15 +100,14 @@ def _douglas_peucker(xy: Floats, points: Ints) -> NDArray[np.bool_]:
         inner = high - low - 1  # points between the ends
         first = starts(inner)
         index = np.arange(inner.sum()) + np.repeat(low + 1 - first, inner)
-        base = xy[high] - xy[low]
-        norm = np.hypot(base[:, 0], base[:, 1])
-        away = xy[index] - np.repeat(xy[low], inner, axis=0)
-        base = np.repeat(base, inner, axis=0)
-        distance = np.abs(away[:, 0] * base[:, 1] - away[:, 1] * base[:, 0])
-        distance /= np.repeat(np.where(norm > 0, norm, 1.0), inner)
-        if not norm.all():
-            point = np.repeat(norm == 0, inner)
-            distance[point] = np.hypot(away[point, 0], away[point, 1])
+        base = place[high] - place[low]
+        length = np.abs(base)
+        # Turned so that the interval lies along the real axis.
+        turn = np.divide(base.conj(), length, out=np.ones_like(base), where=length > 0)
+        away = (place[index] - np.repeat(place[low], inner)) * np.repeat(turn, inner)
+        distance = np.abs(away.imag)
+        if not length.all():
+            distance = np.where(np.repeat(length > 0, inner), distance, np.abs(away))
         farthest = np.maximum.reduceat(distance, first)
         at = np.flatnonzero(distance == np.repeat(farthest, inner))
         at = at[np.searchsorted(at, first)]  # the first one of each interval

@@ -201,6 +201,11 @@ class StrokeBank:
         return self._find(row)[0].category
 
 
+def batch_digest(batch: pa.RecordBatch) -> bytes:
+    """SHA-256 of what a batch holds; kept beside it in the file, for the bank's fingerprint."""
+    return _Batch(batch).digest()
+
+
 def metadata(*, synthetic: bool, source: str) -> dict[bytes, bytes]:
     """What the schema of a bank says about its strokes."""
     return {

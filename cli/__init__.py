@@ -12,7 +12,9 @@ import click
 from .. import __version__
 from ..errors import SimpaintError
 from .demo import demo
+from .index import index
 from .masks import masks
+from .train import train
 
 
 class _Failure(click.ClickException):
@@ -48,3 +50,5 @@ def main(verbose: bool) -> None:
 
 main.add_command(masks)
 main.add_command(demo)
+main.add_command(train)
+main.add_command(index)

@@ -4,6 +4,7 @@ import hashlib
 import os
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -162,6 +163,7 @@ def _start_process(
     global _decoder, _memory
     from pathlib import Path
 
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # what matters of it is in the outcomes
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     _memory = SharedMemory(memory)
     slots: Pixels = np.ndarray(shape, np.uint8, _memory.buf)

@@ -1,5 +1,8 @@
 """A folder of photos to an image database."""
 
+from .adding import AddConfig, Added, add
+from .build import BuildConfig, build_index, database_descriptor
+from .change import compact, rebuild, remove
 from .descriptors import (
     Descriptor,
     DescriptorConfig,
@@ -8,12 +11,40 @@ from .descriptors import (
     Whitening,
     load_descriptor,
 )
+from .publish import IndexConfig, Stages
+from .store import (
+    Manifest,
+    PhotoRow,
+    iter_vectors,
+    open_checked,
+    read_manifest,
+    read_removed,
+    rows,
+)
 
 __all__ = [
+    "AddConfig",
+    "Added",
+    "BuildConfig",
     "Descriptor",
     "DescriptorConfig",
+    "IndexConfig",
+    "Manifest",
     "NetworkDescriptor",
+    "PhotoRow",
+    "Stages",
     "Whitened",
     "Whitening",
+    "add",
+    "build_index",
+    "compact",
+    "database_descriptor",
+    "iter_vectors",
     "load_descriptor",
+    "open_checked",
+    "read_manifest",
+    "read_removed",
+    "rebuild",
+    "remove",
+    "rows",
 ]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from ..data.files import replacing, sha256
+from ..data.progress import Progress, silent
 from ..data.sources import SourceKind
 from ..errors import DatabaseError
 from .descriptors import JSON
@@ -201,18 +202,24 @@ def describe_file(path: Path) -> FileInfo:
     return FileInfo(path.stat().st_size, sha256(path))
 
 
-def check_files(folder: Path, manifest: Manifest, level: Level = "full") -> None:
+def check_files(
+    folder: Path, manifest: Manifest, level: Level = "full", progress: Progress = silent
+) -> None:
     """Compare every file with what the manifest says of it.
 
     Args:
         folder: the database.
         manifest: its manifest.
         level: "full" reads every byte; "sizes" finds what is missing or cut, but no flipped bit.
+        progress: told of bytes.
 
     Raises:
         DatabaseError: naming the first file that differs, what was expected and what was found.
     """
+    done, total = 0, sum(info.size for info in manifest.files.values())
     for name, info in manifest.files.items():
+        progress(done, total)
+        done += info.size
         path = folder / name
         try:
             size = path.stat().st_size
@@ -226,9 +233,10 @@ def check_files(folder: Path, manifest: Manifest, level: Level = "full") -> None
             raise DatabaseError(
                 f"{path}: expected {info.size} bytes, cannot be read: {error.strerror}"
             ) from error
+    progress(total, total)
 
 
-def open_checked(folder: Path, level: Level = "full") -> Manifest:
+def open_checked(folder: Path, level: Level = "full", progress: Progress = silent) -> Manifest:
     """The manifest of a database whose files were checked, even while another process changes it.
 
     A change that ends between the two steps takes files of the old state away; then the new state
@@ -240,7 +248,7 @@ def open_checked(folder: Path, level: Level = "full") -> Manifest:
     while True:
         manifest = read_manifest(folder)
         try:
-            check_files(folder, manifest, level)
+            check_files(folder, manifest, level, progress)
         except DatabaseError:
             if read_manifest(folder) == manifest:
                 raise

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from simpaint.errors import DatabaseError, InputError
-from simpaint.index_build.add import Added, add
+from simpaint.index_build.adding import Added, add
 from simpaint.index_build.change import compact, rebuild, remove
 from simpaint.index_build.faiss_index import read_index
 from simpaint.index_build.publish import IndexConfig, writing

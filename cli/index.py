@@ -1,0 +1,199 @@
+"""`simpaint index`: image databases, built from photos, kept and searched."""
+
+import json
+import re
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from .progress import progress_bar
+
+if TYPE_CHECKING:
+    from ..index_build.manifest import Manifest
+
+_UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def _bytes(text: str) -> int:
+    """An amount of memory: "8GB", "500 MB", "1000000"."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)I?B?", text.strip().upper())
+    if match is None:
+        raise click.BadParameter(f"{text!r} is not an amount of memory; write it as 8GB")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+_path = click.Path(path_type=Path)
+_database = click.argument("database", type=_path)
+_device = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1..."
+)
+_workers = click.option(
+    "--workers", type=click.IntRange(1), help="Batches decoded at once. [default: all processors]"
+)
+_limit_memory = click.option(
+    "--limit-memory",
+    metavar="SIZE",
+    type=_bytes,
+    help="What the index may take, as 8GB. [default: what is free]",
+)
+_weights = click.option("--weights", type=_path, help="The descriptor's weights, from a file.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group()
+def index() -> None:
+    """Image databases: build, add to, verify, search."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # what matters of it becomes a reason
+
+
+@index.command()
+@click.argument("photos", type=_path)
+@click.option("--out", type=_path, required=True, help="The database's folder.")
+@click.option(
+    "--descriptor",
+    type=click.Choice(["simnet", "vgg16", "dlib"]),
+    default="simnet",
+    show_default=True,
+    help="What makes photos comparable; dlib tells who it is.",
+)
+@click.option(
+    "--pooling",
+    type=click.Choice(["grid", "flatten", "gem", "avg"]),
+    default="grid",
+    show_default=True,
+    help="What becomes of vgg16's last feature map.",
+)
+@click.option("--pca", type=click.IntRange(1), help="Whiten vectors to this many dimensions.")
+@click.option(
+    "--type",
+    "index_type",
+    default="auto",
+    show_default=True,
+    help="Flat, IVF..., HNSW... or any FAISS factory string.",
+)
+@click.option("--batch-size", type=click.IntRange(1), help="Photos in the network at once.")
+@click.option(
+    "--max-pixels", default=100_000_000, show_default=True, help="Skip photos of more pixels."
+)
+@_device
+@_workers
+@_limit_memory
+@_weights
+def build(photos: Path, out: Path, **options: Any) -> None:  # noqa: ANN401
+    """Build a database of PHOTOS: a folder, a list of paths, a .tar or a .parquet.
+
+    Repeat the command to go on with a build that was stopped.
+    """
+    from ..index_build import BuildConfig, DescriptorConfig, IndexConfig, build_index
+
+    config = BuildConfig(
+        DescriptorConfig(
+            options["descriptor"], options["pooling"], options["pca"], options["weights"]
+        ),
+        IndexConfig(options["index_type"], options["limit_memory"]),
+        options["device"],
+        options["batch_size"],
+        options["workers"],
+        max_pixels=options["max_pixels"],
+    )
+    _summary(out, build_index(photos, out, config, progress_bar))
+
+
+def _summary(database: Path, manifest: "Manifest") -> None:
+    index = manifest.index
+    click.echo(f"{database}: {manifest.count:,} photos, {manifest.d} dimensions")
+    if manifest.skipped_count:
+        skipped = database / manifest.skipped
+        click.echo(f"{manifest.skipped_count:,} files could not be used, see {skipped}")
+    settings = "".join(f", {name} {value}" for name, value in index.parameters.items())
+    click.echo(f"index {index.type}{settings}, recall@10 {index.recall:.3f} ({index.reason})")
+
+
+@index.command()
+@_database
+@click.argument("photos", type=_path)
+@_device
+@_workers
+@_limit_memory
+@_weights
+def add(
+    database: Path,
+    photos: Path,
+    device: str,
+    workers: int | None,
+    limit_memory: int | None,
+    weights: Path | None,
+) -> None:
+    """Add the PHOTOS that DATABASE does not have yet."""
+    from ..index_build import AddConfig, add
+
+    config = AddConfig(device, workers, weights, limit_memory)
+    done = add(database, photos, config, progress_bar)
+    changed = f" ({done.changed:,} in place of older versions)" if done.changed else ""
+    click.echo(f"{done.added:,} photos added{changed}, {done.unchanged:,} were there already")
+    _summary(database, done.manifest)
+
+
+@index.command()
+@_database
+@click.argument("photos", nargs=-1)
+@click.option("--id", "ids", type=int, multiple=True, help="A photo's id, in place of its path.")
+def remove(database: Path, photos: tuple[str, ...], ids: tuple[int, ...]) -> None:
+    """Let PHOTOS of DATABASE no longer be found; `compact` deletes their vectors.
+
+    PHOTOS are paths as the database has them, relative to the folder it was built from.
+    """
+    from ..index_build import remove
+
+    _summary(database, remove(database, ids, photos))
+
+
+@index.command()
+@_database
+@_limit_memory
+def compact(database: Path, limit_memory: int | None) -> None:
+    """Rewrite DATABASE without removed photos; ids stay."""
+    from ..index_build import compact
+
+    _summary(database, compact(database, progress_bar, memory_limit=limit_memory))
+
+
+@index.command()
+@_database
+def verify(database: Path) -> None:
+    """Read every byte of DATABASE and compare it with its checksums."""
+    from ..index_build.manifest import open_checked
+
+    with progress_bar("Verifying", of_bytes=True) as progress:
+        manifest = open_checked(database, "full", progress)
+    size = sum(file.size for file in manifest.files.values())
+    click.echo(f"{database}: {len(manifest.files) + 1} files, {size:,} bytes, all as written")
+
+
+@index.command()
+@_database
+@_json
+def info(database: Path, as_json: bool) -> None:
+    """Say what DATABASE holds and how it was made."""
+    from dataclasses import asdict
+
+    from ..index_build.manifest import read_manifest
+
+    manifest = read_manifest(database)
+    if as_json:
+        click.echo(json.dumps(asdict(manifest), indent=1))
+        return
+    _summary(database, manifest)
+    descriptor, source = manifest.descriptor, manifest.source
+    settings = ", ".join(f"{key} {value}" for key, value in descriptor.config.items())
+    click.echo(f"descriptor {descriptor.name} ({settings}), weights {descriptor.weights_sha256}")
+    click.echo(f"photos from {source.kind} {source.root}")
+    click.echo(
+        f"generation {manifest.generation}, {len(manifest.shards)} shards, "
+        f"{manifest.tombstones:,} removed photos not compacted yet, next id {manifest.next_id}"
+    )
+
+
+# The commands that search: rebuild, search, neighbors.

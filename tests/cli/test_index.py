@@ -1,0 +1,79 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from simpaint.cli import main
+from simpaint.data.drawn_faces import drawn_face
+
+DATABASE = "faces.simpaint"
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["index", *map(str, arguments)])
+
+
+def draw(folder: Path, seeds: range) -> None:
+    folder.mkdir(exist_ok=True)
+    for seed in seeds:
+        face = drawn_face(np.random.default_rng(seed), 64)
+        Image.fromarray(face).save(folder / f"{seed:02d}.png")
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    draw(tmp_path / "photos", range(6))
+    (tmp_path / "photos" / "notes.txt").write_text("no photo")
+    assert run("build", "photos", "--out", DATABASE, "--device", "cpu").exit_code == 0
+    return tmp_path / "photos"
+
+
+def test_the_life_of_a_database(photos: Path) -> None:
+    draw(photos, range(6, 8))
+    result = run("add", DATABASE, "photos", "--device", "cpu")
+    assert "2 photos added, 6 were there already" in result.output
+    assert "faces.simpaint: 8 photos, 256 dimensions" in result.output
+    assert "1 files could not be used, see faces.simpaint/skipped-00002.parquet" in result.output
+    assert "7 photos" in run("remove", DATABASE, "00.png").output
+    assert "6 photos" in run("remove", DATABASE, "--id", 1).output
+    assert run("compact", DATABASE).exit_code == 0
+    assert "all as written" in run("verify", DATABASE).output
+
+
+def test_info_says_what_the_manifest_says(photos: Path) -> None:
+    values = json.loads(run("info", DATABASE, "--json").output)
+    assert (values["count"], values["d"], values["generation"]) == (6, 256, 1)
+    text = run("info", DATABASE).output
+    assert "descriptor simnet" in text
+    assert f"photos from folder {photos}" in text
+    assert "index Flat, recall@10 1.000 (Flat: exact search is quick enough" in text
+
+
+def test_a_build_repeated_is_left_alone_and_another_is_refused(photos: Path) -> None:
+    again = run("build", "photos", "--out", DATABASE, "--device", "cpu")
+    assert again.exit_code == 0
+    other = run("build", "photos", "--out", DATABASE, "--device", "cpu", "--type", "Flat")
+    assert other.exit_code == 2
+    assert "type: auto there, Flat now" in other.output
+
+
+def test_damage_ends_with_one_line_and_code_2(photos: Path) -> None:
+    shard = Path(DATABASE, "images", "part-00000.parquet")
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 16
+    shard.write_bytes(content)
+    result = run("verify", DATABASE)
+    assert result.exit_code == 2
+    assert "part-00000.parquet: damaged: expected SHA-256" in result.output
+    assert run("info", "absent").exit_code == 2
+
+
+def test_memory_is_written_as_people_write_it(photos: Path) -> None:
+    refused = run("build", "photos", "--out", "other", "--limit-memory", "1.5 MB")
+    assert refused.exit_code == 2
+    assert "at most 2 MiB" in refused.output
+    assert "is not an amount of memory" in run("compact", DATABASE, "--limit-memory", "lots").output

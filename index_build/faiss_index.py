@@ -104,10 +104,10 @@ def make_index(
         size = training_size(index, count)
         train_index(index, sample(batches(), count, size, rng, tell)[1])
     add_batches(index, batches(), count, tell)
-    if is_exact(index) or count < 2:
+    if is_exact(index):
         return Made(index, factory, {}, 1.0)
     own_ids, queries = sample(batches(), count, min(count, SAMPLE), rng, tell)
-    truth = nearest_others(queries, own_ids, batches(), min(_K, count - 1), tell).ids
+    truth = nearest_others(queries, own_ids, batches(), _K, tell).ids
     parameters, recall = tune_index(index, queries, own_ids, truth)
     return Made(index, factory, parameters, recall)
 

@@ -11,7 +11,7 @@ from .faiss_library import import_faiss, parts
 AIM: Final = 0.95
 """The recall that a parameter is raised for."""
 
-_LARGEST_EF: Final = 4096
+_LARGEST: Final = {"nprobe": 1 << 30, "efSearch": 4096}  # what tuning tries; more is no search
 _REFINED: Final = 10  # candidates compared exactly for each result, where a type refines
 
 
@@ -29,7 +29,7 @@ def knob(index: Any) -> Knob | None:  # noqa: ANN401 - FAISS has no types
         if isinstance(part, faiss.IndexIVF):
             return Knob("nprobe", part.nlist)
         if isinstance(part, faiss.IndexHNSW):
-            return Knob("efSearch", _LARGEST_EF)
+            return Knob("efSearch", max(part.ntotal, 1))
     return None
 
 
@@ -84,7 +84,8 @@ def tune_index(
 
     if wheel is None:
         return fixed, recall(0)
-    value = _smallest(lambda tried: recall(tried) >= aim, wheel.limit)
+    limit = min(wheel.limit, _LARGEST[wheel.name])
+    value = _smallest(lambda tried: recall(tried) >= aim, limit)
     reached = recall(value)
     parameters = {**fixed, wheel.name: value}
     set_parameters(index, parameters)
@@ -115,7 +116,14 @@ def recall_of(found: Ids, own_ids: Ids, truth: Ids) -> float:
     others_first = np.argsort(found == own_ids[:, None], axis=1, kind="stable")[:, :k]
     others = np.take_along_axis(found, others_first, axis=1)  # (n, k)
     hits = (others[:, :, None] == truth[:, None, :]) & (truth >= 0)[:, None, :]  # (n, k, k)
-    return float(hits.sum() / (truth >= 0).sum())
+    wanted = (truth >= 0).sum()
+    return float(hits.sum() / wanted) if wanted else 1.0
+
+
+def most_effort(index: Any, parameters: dict[str, int]) -> int:  # noqa: ANN401
+    """The effort of a search that leaves nothing out: see `options`."""
+    wheel = knob(index)
+    return -(-wheel.limit // parameters[wheel.name]) if wheel else 1
 
 
 def options(index: Any, parameters: dict[str, int], effort: int) -> Any:  # noqa: ANN401

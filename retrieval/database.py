@@ -1,0 +1,259 @@
+"""An image database to search in."""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.images import Pixels, decode, square
+from ..data.sources import PhotoSource, reopen_source
+from ..errors import DatabaseError, ImageError, InputError
+from ..index_build.descriptors import Descriptor
+from ..index_build.exact import Ids, Vectors
+from ..index_build.faiss_index import read_index
+from ..index_build.faiss_library import count_gpus, import_faiss
+from ..index_build.faiss_tuning import most_effort, options, to_gpu
+from ..index_build.store import (
+    DescriptorInfo,
+    Level,
+    Manifest,
+    PhotoRow,
+    open_checked,
+    read_manifest,
+    read_removed,
+    rows,
+)
+from .deep_search import Scores, search_deeper
+
+Excluded: TypeAlias = NDArray[np.int64] | Sequence[NDArray[np.int64] | Sequence[int]]
+"""For every query the ids it must not find: (n, m), or n lists of any length."""
+
+_ATTEMPTS: Final = 10
+_GPU_DEPTH: Final = 2048  # a GPU returns no more results than this
+_READERS: Final = 8
+
+
+class ImageDatabase:
+    """Photos that can be found by descriptor: opened with `ImageDatabase.open`.
+
+    Several threads may search at once. A database that another process changes meanwhile stays
+    readable in the state it was opened in, until that one compacts it.
+
+    Attributes:
+        folder: where it is.
+        manifest: what it holds.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, photos: Path | None = None) -> None:
+        """Open the files of a manifest that were checked: see `open`."""
+        path = folder / manifest.index.file
+        self.folder, self.manifest = folder, manifest
+        self._index = read_index(path, manifest.index.parameters)
+        if self._index.d != manifest.d or self._index.ntotal < manifest.count:
+            raise DatabaseError(
+                f"{path}: expected {manifest.count} vectors of {manifest.d} dimensions, "
+                f"found {self._index.ntotal} of {self._index.d}"
+            )
+        self._on_gpu = to_gpu(self._index) if count_gpus(import_faiss()) else None
+        self._removed = np.sort(read_removed(folder, manifest))
+        self._root = photos or Path(manifest.source.root)
+
+    @classmethod
+    def open(
+        cls, folder: Path, verify: Level = "full", *, photos: Path | None = None
+    ) -> "ImageDatabase":
+        """Check a database's files and open it; the vectors stay on disk until they are searched.
+
+        If another process changes the database meanwhile, its new state is opened.
+
+        Args:
+            folder: the database.
+            verify: "full" reads every byte before FAISS does; "sizes" is for huge databases.
+            photos: where the photos are now, if they were moved since the build.
+
+        Raises:
+            DatabaseError: missing, unfinished, damaged, or made by another version.
+            DependencyError: FAISS is not installed.
+        """
+        import_faiss()
+        for _ in range(_ATTEMPTS):
+            manifest = open_checked(folder, verify)
+            try:
+                return cls(folder, manifest, photos)
+            except DatabaseError:
+                if read_manifest(folder) == manifest:
+                    raise
+        raise DatabaseError(f"{folder}: changed {_ATTEMPTS} times while it was being opened")
+
+    def __len__(self) -> int:
+        return self.manifest.count
+
+    @property
+    def descriptor(self) -> DescriptorInfo:
+        """What made the vectors."""
+        return self.manifest.descriptor
+
+    def check_descriptor(self, descriptor: Descriptor) -> None:
+        """Refuse a descriptor whose vectors cannot be compared with those of the database.
+
+        Raises:
+            DatabaseError: naming both.
+        """
+        info = self.descriptor
+        expected = (info.name, self.manifest.d, info.weights_sha256, info.config)
+        found = (descriptor.name, descriptor.d, descriptor.weights_sha256, descriptor.config)
+        if expected != found:
+            raise DatabaseError(
+                f"{self.folder}: expected the descriptor {_say(*expected)}, found {_say(*found)}"
+            )
+
+    def search(
+        self,
+        descriptors: Vectors,
+        k: int,
+        *,
+        exclude_ids: Excluded | None = None,
+        max_score: float | None = None,
+    ) -> tuple[Scores, Ids]:
+        """Find the k most similar photos of each query.
+
+        Removed photos are never found. Where results are dropped, the search goes deeper, so that
+        k are returned as long as there are so many.
+
+        Args:
+            descriptors: (n, d) float32, rows of length 1, of the database's descriptor.
+            k: how many, at least 1.
+            exclude_ids: for every query the ids it must not find, (n, m) or n lists.
+            max_score: results more similar than this are dropped: copies of the query.
+
+        Returns:
+            scores (n, k) float32 cosines, descending, -inf where there are fewer than k; and ids
+            (n, k) int64, -1 there.
+
+        Raises:
+            InputError: another shape or type, numbers that are not finite, or k below 1.
+        """
+        self._check(descriptors, k)
+        queries = np.ascontiguousarray(descriptors)
+        if exclude_ids is None and max_score is None and not len(self._removed):
+            scores, ids = self._search(queries, k, 1)
+            if not len(ids) or ids.min() >= 0:
+                return scores, ids
+        excluded = _excluded(exclude_ids, len(queries))
+
+        def drop(numbers: Ids, scores: Scores, ids: Ids) -> NDArray[np.bool_]:
+            dropped = np.isin(ids, self._removed)
+            if max_score is not None:
+                dropped |= scores > max_score
+            for row, number in enumerate(numbers if excluded else ()):
+                dropped[row] |= np.isin(ids[row], excluded[number])
+            return dropped
+
+        total = self._index.ntotal
+        most_dropped = max(map(len, excluded), default=0)
+        share = len(self.manifest.shards) and self.manifest.tombstones / total
+        return search_deeper(
+            self._search,
+            queries,
+            k,
+            drop,
+            depth=int((k + most_dropped) * (1 + 2 * share)),
+            deepest=total,
+            most=most_effort(self._index, self.manifest.index.parameters),
+        )
+
+    def _check(self, descriptors: Vectors, k: int) -> None:
+        if k < 1:
+            raise InputError(f"k: expected at least 1, found {k}")
+        if (
+            not isinstance(descriptors, np.ndarray)
+            or descriptors.dtype != np.float32
+            or descriptors.ndim != 2
+            or descriptors.shape[1] != self.manifest.d
+        ):
+            found = f"{getattr(descriptors, 'dtype', type(descriptors).__name__)} "
+            found += f"{tuple(getattr(descriptors, 'shape', ()))}"
+            raise InputError(
+                f"descriptors: expected a float32 array (n, {self.manifest.d}), found {found}"
+            )
+        if not np.isfinite(descriptors).all():
+            raise InputError("descriptors: expected finite numbers, found others")
+
+    def _search(self, queries: Vectors, depth: int, effort: int) -> tuple[Scores, Ids]:
+        """One call of FAISS; on the GPU where it can go that deep."""
+        if self._on_gpu is not None and depth <= _GPU_DEPTH and effort == 1:
+            scores, ids = self._on_gpu.search(queries, depth)
+            return scores, ids
+        more = options(self._index, self.manifest.index.parameters, effort) if effort > 1 else None
+        scores, ids = self._index.search(queries, depth, params=more)
+        return scores, ids
+
+    def rows(self, ids: Iterable[int]) -> list[PhotoRow]:
+        """What the database knows of photos, in the order of `ids`.
+
+        Raises:
+            DatabaseError: an id that it does not have.
+        """
+        return rows(self.folder, self.manifest, [int(photo) for photo in ids])
+
+    def paths(self, ids: Iterable[int]) -> list[str]:
+        """Where photos are: paths of files, or "ARCHIVE:NAME" inside a tar or a Parquet file.
+
+        Raises:
+            DatabaseError: an id that the database does not have.
+        """
+        inside = self.manifest.source.kind in ("tar", "parquet")
+        return [
+            f"{self._root}:{row.path}" if inside else str(self._root / row.path)
+            for row in self.rows(ids)
+        ]
+
+    def photos(self, ids: Iterable[int], size: int | None = None) -> list[Pixels]:
+        """Read photos, several at a time.
+
+        Args:
+            ids: which.
+            size: side of the largest central square to make of each; None for the whole photo.
+
+        Returns:
+            uint8 RGB (H, W, 3), in the order of `ids`.
+
+        Raises:
+            DatabaseError: an id that the database does not have.
+            ImageError: a photo is no longer where it was, or cannot be decoded any more.
+        """
+        names = [row.path for row in self.rows(ids)]
+        with ThreadPoolExecutor(_READERS, "photos") as pool:
+            return list(pool.map(lambda name: self._photo(name, size), names))
+
+    def _photo(self, name: str, size: int | None) -> Pixels:
+        place = f"{self._root / name}" if self._root.is_dir() else f"{self._root}:{name}"
+        try:
+            content = self._source.read(name)
+        except ImageError as error:
+            raise ImageError(f"{place}: {error}") from error
+        pixels = decode(content, name=place, draft=size)
+        return pixels if size is None else square(pixels, size)
+
+    @cached_property
+    def _source(self) -> PhotoSource:
+        return reopen_source(self.manifest.source.kind, self._root)
+
+
+def _excluded(exclude_ids: Excluded | None, n: int) -> list[Ids]:
+    if exclude_ids is None:
+        return []
+    if len(exclude_ids) != n:
+        raise InputError(
+            f"exclude_ids: expected one list for each of {n} queries, found {len(exclude_ids)}"
+        )
+    return [np.unique(np.asarray(ids, np.int64)) for ids in exclude_ids]
+
+
+def _say(name: str, d: int, weights: str, config: dict[str, Any]) -> str:
+    options = ", ".join(f"{key} {value}" for key, value in sorted(config.items()) if key != "name")
+    return f"{name} ({options}; {d} dimensions; weights {weights[:12]})"

@@ -1,0 +1,117 @@
+"""The second step of filling a hole: a coarse picture to the photos that resemble it."""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data.images import Pixels, square
+from ..errors import DatabaseError, InputError
+from ..index_build.descriptors import Descriptor
+from ..index_build.exact import Vectors
+from .database import Excluded, ImageDatabase
+
+_MOST: Final = 255  # of 8 bits
+
+
+class Retrieved(NamedTuple):
+    """The photos most similar to each of B pictures.
+
+    Attributes:
+        photos: (B, K, 3, S, S) float32 RGB in [0, 1], the most similar first.
+        scores: (B, K) float32 cosines, descending.
+        ids: (B, K) int64.
+    """
+
+    photos: Tensor
+    scores: Tensor
+    ids: Tensor
+
+
+class Retriever:
+    """Coarse pictures in, the K most similar photos of a database out."""
+
+    def __init__(self, database: ImageDatabase, descriptor: Descriptor, k: int, size: int) -> None:
+        """Join a database and its descriptor.
+
+        Args:
+            database: where to look.
+            descriptor: the one that the database was built with.
+            k: photos for each picture.
+            size: side S of the photos, in pixels.
+
+        Raises:
+            DatabaseError: another descriptor, or fewer than k photos.
+        """
+        database.check_descriptor(descriptor)
+        if len(database) < k:
+            raise DatabaseError(
+                f"{database.folder}: expected at least {k} photos, found {len(database)}"
+            )
+        self._database, self._descriptor = database, descriptor
+        self._k, self._size = k, size
+
+    def __call__(
+        self,
+        pictures: Tensor,
+        *,
+        exclude_ids: Excluded | None = None,
+        max_score: float | None = None,
+    ) -> Retrieved:
+        """Find photos.
+
+        Args:
+            pictures: (B, 3, H, W) float32 RGB in [0, 1], without holes.
+            exclude_ids: for every picture the ids it must not find.
+            max_score: photos more similar than this are not taken.
+
+        Raises:
+            InputError: another shape or type.
+            DatabaseError: fewer than K photos are left for a picture.
+            ImageError: a photo is no longer where it was.
+        """
+        vectors = describe_pictures(self._descriptor, pictures)
+        scores, ids = self._database.search(
+            vectors, self._k, exclude_ids=exclude_ids, max_score=max_score
+        )
+        if ids.min(initial=0) < 0:
+            raise DatabaseError(
+                f"{self._database.folder}: expected {self._k} photos for every picture, "
+                f"found {int((ids >= 0).sum(1).min())} for one"
+            )
+        unique, places = np.unique(ids, return_inverse=True)
+        photos = _to_tensor(self._database.photos(unique, self._size))  # (U, 3, S, S)
+        chosen = photos[torch.from_numpy(places.reshape(ids.shape))]  # (B, K, 3, S, S)
+        return Retrieved(chosen, torch.from_numpy(scores), torch.from_numpy(ids))
+
+
+def describe_pictures(descriptor: Descriptor, pictures: Tensor) -> Vectors:
+    """Describe pictures of any size as a database's photos were described.
+
+    Args:
+        descriptor: squares to vectors.
+        pictures: (B, 3, H, W) float32 RGB in [0, 1].
+
+    Returns:
+        (B, d) float32, rows of length 1.
+
+    Raises:
+        InputError: another shape or type.
+    """
+    if pictures.ndim != 4 or pictures.shape[1] != 3 or not pictures.is_floating_point():
+        raise InputError(
+            f"pictures: expected float (B, 3, H, W), found {pictures.dtype} {tuple(pictures.shape)}"
+        )
+    pixels = (pictures.detach().cpu() * _MOST).round().clamp(0, _MOST).byte()
+    squares = [
+        square(picture, descriptor.input_size)
+        for picture in pixels.permute(0, 2, 3, 1).contiguous().numpy()
+    ]
+    vectors: Vectors = descriptor(_to_tensor(squares)).numpy()
+    return vectors
+
+
+def _to_tensor(squares: list[Pixels]) -> Tensor:
+    """Uint8 (S, S, 3) each to float32 (n, 3, S, S) in [0, 1]."""
+    return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).float() / _MOST

@@ -1,6 +1,8 @@
 """`simpaint masks`: strokes and irregular hole masks (QD-IMD)."""
 
 import json
+import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -165,6 +167,68 @@ def render(
             source, out, workers=workers, black_holes=black_holes, progress=progress
         )
     _report(out, summary, as_json)
+
+
+@masks.command("import")
+@click.argument("drawings", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Stroke bank to write.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=min(4, os.cpu_count() or 1),
+    show_default="processors, at most 4",
+    help="Processes.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def import_(drawings: tuple[Path, ...], out: Path, workers: int, as_json: bool) -> None:
+    """Read Quick, Draw! files into a stroke bank.
+
+    DRAWINGS are files in any of the three published forms (simplified or raw .ndjson, .bin), also
+    with .gz, or folders of them. Damaged lines are left out and listed.
+    """
+    from ..data.stroke_import import import_drawings
+
+    with progress_bar("Reading drawings", of_bytes=True) as progress:
+        report = import_drawings(drawings, out, workers=workers, progress=progress)
+    for damage in report.examples:
+        click.echo(str(damage), err=True)
+    if more := report.damaged - len(report.examples):
+        click.echo(f"... and {more:,} more", err=True)
+    if as_json:
+        click.echo(json.dumps(asdict(report) | {"out": out}, default=str))
+    else:
+        click.echo(
+            f"{out}: {report.strokes:,} strokes of {report.drawings:,} drawings in "
+            f"{report.categories:,} categories, from {report.files:,} files; "
+            f"{report.damaged:,} damaged and left out"
+        )
+
+
+@masks.command()
+@click.option("--categories", required=True, help="Names, separated by commas: cat,face")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@click.option(
+    "--form",
+    type=click.Choice(["simplified", "raw", "binary"]),
+    default="simplified",
+    show_default=True,
+    help="Which of the published forms.",
+)
+@click.option("--jobs", default=4, show_default=True, type=click.IntRange(1), help="At a time.")
+@click.option("--base-url", hidden=True, help="Another server with the same files.")
+def fetch(categories: str, out: Path, form: Any, jobs: int, base_url: str | None) -> None:  # noqa: ANN401 - a Literal, checked by click
+    """Download drawings of Quick, Draw! (Google, CC BY 4.0).
+
+    Stopped half-way, the same command goes on where it was.
+    """
+    from ..data import download
+
+    names = [name.strip() for name in categories.split(",")]
+    files = download.quickdraw_files(names, out, form, base_url or download.QUICKDRAW_URL)
+    with progress_bar("Downloading", of_bytes=True) as progress:
+        download.fetch(files, jobs=jobs, progress=progress)
+    size = sum(path.stat().st_size for path in files.values())
+    click.echo(f"{out}: {len(files):,} files, {size / 1e6:,.1f} MB")
 
 
 def _bank(strokes: str | None) -> "StrokeBank":

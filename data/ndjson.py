@@ -1,9 +1,9 @@
 """Lines of Quick, Draw! NDJSON as columns of numbers, a few hundred lines at a time.
 
-Parsing JSON into Python lists costs several times more than the rest of an import, so the numbers of
-a block in the published layout ("drawing" last, as Google writes it or as `json.dumps` does) are
-found with array operations on its bytes. Every byte of them is checked. A block with anything
-unusual in it is left to `parse_line`, which says what is wrong and where.
+Parsing JSON into Python lists costs several times more than the rest of an import. So the numbers
+of a block in the published layout ("drawing" last, as Google writes it or as `json.dumps` does) are
+found with array operations on its bytes, every one of which is checked. A block with anything
+unusual in it is left to `parse_line`, which says what is wrong.
 """
 
 from dataclasses import dataclass
@@ -22,6 +22,8 @@ MAX_RAW: Final = 1e6  # pixels of any screen
 
 _NUMBER: Final = np.isin(np.arange(256), np.frombuffer(b"0123456789.+-eE", np.uint8))
 _NOT_NUMBER: Final = bytes(np.flatnonzero(~_NUMBER).astype(np.uint8))
+Points = NDArray[np.float64] | NDArray[np.uint8]
+
 # What stands between two lists of numbers, by its length: next list, next stroke, next drawing.
 _GAPS: Final = {3: b"],[", 5: b"]],[[", 8: b"]]]}\n[[["}
 
@@ -44,7 +46,7 @@ class Lines:
     ids: NDArray[np.uint64]
     strokes: Ints
     points: Ints
-    xy: NDArray[np.float64] | NDArray[np.uint8]
+    xy: Points
 
 
 def parse_block(block: bytes) -> Lines | None:
@@ -66,7 +68,8 @@ def parse_block(block: bytes) -> Lines | None:
     columns = _columns(body, lists)
     if columns is None or len(columns[0]) != len(heads):
         return None
-    return Lines(lists == 3, *meta, *columns)
+    strokes, points, xy = columns
+    return Lines(lists == 3, *meta, strokes, points, xy)
 
 
 def _heads(heads: list[bytes]) -> tuple[list[str], NDArray[np.uint64]] | None:
@@ -88,10 +91,13 @@ def _heads(heads: list[bytes]) -> tuple[list[str], NDArray[np.uint64]] | None:
     return (words, ids) if sound else None
 
 
-def _columns(
-    body: bytes, lists: int
-) -> tuple[Ints, Ints, NDArray[np.float64] | NDArray[np.uint8]] | None:
-    """Strokes of each drawing, points of each stroke and points of `[[[1,2],[3,4]], ...]}` lines."""
+def _columns(body: bytes, lists: int) -> tuple[Ints, Ints, Points] | None:
+    """Strokes of each drawing, points of each stroke, and the points.
+
+    Args:
+        body: lines of `[[[1,2],[3,4]],[[5],[6]]]}`.
+        lists: how many lists each stroke has; the first two are x and y.
+    """
     text = np.frombuffer(body + b"[[[", np.uint8)  # as if another drawing followed
     number = text - 48 < 10 if lists == 2 else _NUMBER[text]
     edges = np.flatnonzero(number[1:] != number[:-1]) + 1
@@ -177,11 +183,12 @@ def parse_line(line: bytes) -> Lines:
     """
     record = orjson.loads(line)
     if not isinstance(record, dict):
-        raise ValueError("not a JSON object")
+        raise ValueError("not a JSON object")  # noqa: TRY004 - the data's fault, not the caller's
     word, key, drawing = (_field(record, name) for name in ("word", "key_id", "drawing"))
     if not isinstance(word, str) or not word:
         raise ValueError(f"word is {word!r:.40}, not a name")
-    if isinstance(key, bool) or not str(key).isdecimal() or int(key) >= 1 << 64:
+    number = int(key) if isinstance(key, str | int) and f"{key}".isdecimal() else 1 << 64
+    if number >= 1 << 64:
         raise ValueError(f"key_id is {key!r:.40}, not a number of 64 bits")
     if not isinstance(drawing, list) or not 1 <= len(drawing) <= MAX_STROKES:
         raise ValueError(f"drawing is not a list of 1 to {MAX_STROKES} strokes")
@@ -195,11 +202,11 @@ def parse_line(line: bytes) -> Lines:
     if lists == 3:
         if not raw_is_sound(xy, points, strokes):
             raise ValueError(f"more than {MAX_RAW_POINTS} points, or one beyond {MAX_RAW:.0f} px")
-        return Lines(True, [word], np.array([int(key)], np.uint64), strokes, points, xy)
+        return Lines(True, [word], np.array([number], np.uint64), strokes, points, xy)
     if (xy != np.rint(xy)).any() or xy.min() < 0 or xy.max() > 255:
         raise ValueError("a coordinate is not an integer from 0 to 255")
     xy = xy.astype(np.uint8)
-    return Lines(False, [word], np.array([int(key)], np.uint64), strokes, points, xy)
+    return Lines(False, [word], np.array([number], np.uint64), strokes, points, xy)
 
 
 def _field(record: dict[str, object], name: str) -> object:
@@ -220,4 +227,5 @@ def _stroke(stroke: object, lists: int, number: int) -> NDArray[np.float64]:
             raise ValueError(f"stroke {number} has {len(xs)} x and {len(values)} y or times")
     if not xs:
         raise ValueError(f"stroke {number} is empty")
-    return np.array([xs, ys], np.float64).T
+    points: NDArray[np.float64] = np.array([xs, ys], np.float64).T
+    return points

@@ -15,11 +15,11 @@ binary record that makes no sense) is reported and left out.
 import gzip
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,13 @@ class Damage:
         return f"{self.file}, {self.place}: {self.reason}"
 
 
+_Block: TypeAlias = tuple[Path, int, bytes | None]  # file, number of the first line, lines
+MapBlocks: TypeAlias = Callable[
+    [Callable[[_Block], list[Drawings | Damage]], Iterable[_Block]],
+    Iterator[list[Drawings | Damage]],
+]
+
+
 def drawing_files(path: Path) -> list[Path]:
     """A file itself; of a folder its `.ndjson` and `.bin` files, also with `.gz`, by name.
 
@@ -84,12 +91,15 @@ def drawing_files(path: Path) -> list[Path]:
     return sorted(files)
 
 
-def read_drawings(path: Path, progress: Progress = silent) -> Iterator[Drawings | Damage]:
+def read_drawings(
+    path: Path, progress: Progress = silent, map_blocks: MapBlocks = map
+) -> Iterator[Drawings | Damage]:
     """Read a file of any form, some hundred drawings at a time.
 
     Args:
         path: the file.
         progress: called with bytes of the file read and bytes in all.
+        map_blocks: as `map`, in order; it may use other processes and read ahead a little.
 
     Raises:
         DrawingsError: the file cannot be read.
@@ -97,40 +107,53 @@ def read_drawings(path: Path, progress: Progress = silent) -> Iterator[Drawings 
     try:
         with path.open("rb") as file:
             size = path.stat().st_size
-            for item in _read_any(file, path):
+            for item in _read_any(file, path, map_blocks):
                 progress(file.tell(), size)
                 yield item
     except OSError as error:
         raise DrawingsError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _read_any(file: IO[bytes], path: Path) -> Iterator[Drawings | Damage]:
-    source: IO[bytes] = file
-    if file.read(2) == b"\x1f\x8b":
-        source = gzip.GzipFile(fileobj=file)
+def _read_any(file: IO[bytes], path: Path, map_blocks: MapBlocks) -> Iterator[Drawings | Damage]:
+    packed = file.read(2) == b"\x1f\x8b"
     file.seek(0)
+    source = cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if packed else file
     try:
         head = source.read(_HEADER.size)
         source.seek(0)
-        binary = len(head) > 10 and head[10] < 2  # no JSON has such a byte
-        yield from _read_binary(source, path) if binary else _read_ndjson(source, path)
+        if len(head) > 10 and head[10] < 2:  # no JSON has such a byte
+            yield from _read_binary(source, path)
+        else:
+            for items in map_blocks(_read_block, _numbered_blocks(source, path)):
+                yield from items
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         yield Damage(path, f"byte {file.tell()}", f"damaged gzip, the rest is lost: {error}")
 
 
-def _read_ndjson(source: IO[bytes], path: Path) -> Iterator[Drawings | Damage]:
-    line = 1
+def _numbered_blocks(source: IO[bytes], path: Path) -> Iterator[_Block]:
+    number = 1
     for block in _line_blocks(source):
-        if block is None:
-            yield Damage(path, f"line {line}", f"longer than {MAX_DRAWING} bytes")
-            line += 1
-            continue
-        lines = parse_block(block)
-        if lines is not None:
-            yield _drawings(lines)
-        else:
-            yield from _read_lines(block, path, line)
-        line += block.count(b"\n")
+        yield path, number, block
+        number += 1 if block is None else block.count(b"\n")
+
+
+def _read_block(task: _Block) -> list[Drawings | Damage]:
+    """Some whole lines; if anything is wrong with them, line by line to find out what and where."""
+    path, number, block = task
+    if block is None:
+        return [Damage(path, f"line {number}", f"longer than {MAX_DRAWING} bytes")]
+    if (lines := parse_block(block)) is not None:
+        return [_drawings(lines)]
+    sound: list[Lines] = []
+    items: list[Drawings | Damage] = []
+    for i, line in enumerate(block.split(b"\n")):
+        try:
+            if line.strip():
+                sound.append(parse_line(line))
+        except ValueError as error:
+            items.append(Damage(path, f"line {number + i}", str(error)))
+    items += [_drawings(*group) for _, group in groupby(sound, lambda lines: lines.raw)]
+    return items
 
 
 def _line_blocks(source: IO[bytes]) -> Iterator[bytes | None]:
@@ -152,19 +175,6 @@ def _line_blocks(source: IO[bytes]) -> Iterator[bytes | None]:
             rest, skipping = b"", True
     if rest:
         yield rest + b"\n"
-
-
-def _read_lines(block: bytes, path: Path, number: int) -> Iterator[Drawings | Damage]:
-    """Line by line, to find out which ones are damaged, and why."""
-    sound: list[Lines] = []
-    for i, line in enumerate(block.splitlines()):
-        try:
-            if line.strip():
-                sound.append(parse_line(line))
-        except ValueError as error:
-            yield Damage(path, f"line {number + i}", str(error))
-    for _, group in groupby(sound, lambda lines: lines.raw):
-        yield _drawings(*group)
 
 
 def _drawings(*lines: Lines) -> Drawings:
@@ -197,24 +207,19 @@ def _read_binary(source: IO[bytes], path: Path) -> Iterator[Drawings | Damage]:
 
 
 def _parse_records(data: bytes, category: str) -> tuple[Drawings | None, int, str | None]:
-    """All whole records, how many bytes they take, and what is wrong with the next one, if it is."""
+    """All whole records, how many bytes they take, and what is wrong with the next one, if so."""
     ids: list[int] = []
     strokes: list[int] = []
     points: list[int] = []
-    first: list[int] = []  # where the xs of each stroke start
-    used, reason = 0, None
-    while reason is None and len(data) - used >= _HEADER.size:
+    first: list[int] = []  # where each record starts
+    used = 0
+    reason = None
+    while len(data) - used >= _HEADER.size:
         key, country, recognised, _, count = _HEADER.unpack_from(data, used)
         if recognised > 1 or not country.isalpha() or not count:
             reason = f"no drawing: {count} strokes, country {country!r}, recognised {recognised}"
             break
-        end, lengths = used + _HEADER.size, []
-        for _ in range(count):
-            n = _COUNT.unpack_from(data, end)[0] if end + 2 <= len(data) else len(data)
-            lengths.append(n)
-            end += 2 + 2 * n
-            if end > len(data):
-                break
+        lengths, end = _stroke_lengths(data, used + _HEADER.size, count)
         if 0 in lengths:
             reason = f"stroke {lengths.index(0) + 1} is empty"
         if reason or end > len(data):
@@ -222,11 +227,21 @@ def _parse_records(data: bytes, category: str) -> tuple[Drawings | None, int, st
         ids.append(key)
         strokes.append(count)
         points += lengths
-        first += [used]
+        first.append(used)
         used = end
     if not ids:
         return None, used, reason
     return _gather(data, category, ids, strokes, points, first), used, reason
+
+
+def _stroke_lengths(data: bytes, at: int, count: int) -> tuple[list[int], int]:
+    """Points of each of the strokes at `at`, and where they end: beyond the data if cut off."""
+    lengths: list[int] = []
+    while len(lengths) < count and at + _COUNT.size <= len(data):
+        (n,) = _COUNT.unpack_from(data, at)
+        lengths.append(n)
+        at += _COUNT.size + 2 * n
+    return lengths, at if len(lengths) == count else len(data) + 1
 
 
 def _gather(

@@ -1,11 +1,15 @@
 """Quick, Draw! files to a stroke bank: streaming, in memory that does not grow with them."""
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import accumulate, groupby, pairwise
+from multiprocessing import get_context
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +17,8 @@ import pyarrow as pa
 from ..errors import DrawingsError
 from .files import make_folder, replacing
 from .progress import Progress, silent
-from .quickdraw import Damage, Drawings, drawing_files, read_drawings
-from .simplify import starts
+from .quickdraw import Damage, Drawings, MapBlocks, drawing_files, read_drawings
+from .simplify import Ints
 from .strokes import SCHEMA, batch_digest, metadata, record_batch
 
 BATCH_STROKES: Final = 65_536
@@ -22,7 +26,11 @@ BATCH_POINTS: Final = 4_000_000
 MAX_PENDING: Final = 16_000_000  # points that wait for their batch to fill: 32 MB
 MAX_CATEGORIES: Final = 10_000
 SHOWN_DAMAGE: Final = 10
+WORTH_A_WORKER: Final = 1 << 24  # bytes of drawings; starting a process takes as long
 SOURCE: Final = "Quick, Draw! by Google, CC BY 4.0"
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,9 @@ class ImportReport:
     examples: tuple[Damage, ...] = ()
 
 
-def import_drawings(paths: Sequence[Path], out: Path, progress: Progress = silent) -> ImportReport:
+def import_drawings(
+    paths: Sequence[Path], out: Path, *, workers: int = 1, progress: Progress = silent
+) -> ImportReport:
     """Read drawings and write the stroke bank `out`.
 
     Stopped half-way, nothing is left and an older `out` is as it was.
@@ -54,6 +64,7 @@ def import_drawings(paths: Sequence[Path], out: Path, progress: Progress = silen
     Args:
         paths: files, or folders of them.
         out: the bank to write, an Arrow IPC file.
+        workers: processes that parse, where there is enough to parse; the bank is the same.
         progress: called with bytes read and bytes in all.
 
     Raises:
@@ -63,40 +74,61 @@ def import_drawings(paths: Sequence[Path], out: Path, progress: Progress = silen
     files = [file for path in paths for file in drawing_files(path)]
     if not files:
         raise DrawingsError("no file of drawings is named")
-    sizes = [file.stat().st_size for file in files]
+    ends = [*accumulate((file.stat().st_size for file in files), initial=0)]
+    workers = min(workers, 1 + ends[-1] // WORTH_A_WORKER)
     report = ImportReport()
     make_folder(out.parent)
-    with replacing(out) as temporary, _BankWriter(temporary) as bank:
-        for i, file in enumerate(files):
-            before = sum(sizes[:i])
-            report = _import_file(
-                file, bank, report, lambda done, _, b=before: progress(b + done, sum(sizes))
-            )
-            progress(before + sizes[i], sum(sizes))
+    with replacing(out) as temporary, _BankWriter(temporary) as bank, _mapping(workers) as mapping:
+        for file, start in zip(files, ends, strict=False):
+            items = read_drawings(file, _shifted(progress, start, ends[-1]), mapping)
+            report = _import_file(file, items, bank, report)
         bank.flush()
+        progress(ends[-1], ends[-1])
         return replace(report, files=len(files), categories=len(bank.names))
 
 
+def _shifted(progress: Progress, start: int, total: int) -> Progress:
+    return lambda done, _: progress(start + done, total)
+
+
 def _import_file(
-    file: Path, bank: "_BankWriter", report: ImportReport, progress: Progress
+    file: Path, items: Iterable[Drawings | Damage], bank: "_BankWriter", report: ImportReport
 ) -> ImportReport:
     drawings, strokes, damaged = report.drawings, report.strokes, report.damaged
-    examples = list(report.examples)
+    examples = report.examples
     first: Damage | None = None
-    for item in read_drawings(file, progress):
+    for item in items:
         if isinstance(item, Damage):
             damaged += 1
             first = first or item
-            examples += [item][: SHOWN_DAMAGE - len(examples)]
+            examples = (*examples, item)[:SHOWN_DAMAGE]
         else:
             drawings += len(item.ids)
             strokes += len(item.points)
             bank.add(item)
     if drawings == report.drawings:
         raise DrawingsError(f"no drawing in {first or f'{file}: it is empty'}")
-    return replace(
-        report, drawings=drawings, strokes=strokes, damaged=damaged, examples=tuple(examples)
-    )
+    return replace(report, drawings=drawings, strokes=strokes, damaged=damaged, examples=examples)
+
+
+@contextmanager
+def _mapping(workers: int) -> Iterator[MapBlocks]:
+    """`map`, or one that lets `workers` processes do the work a few blocks ahead."""
+    if workers <= 1:
+        yield map
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+
+        def map_ahead(function: Callable[[_T], _R], tasks: Iterable[_T]) -> Iterator[_R]:
+            waiting: deque[Future[_R]] = deque()
+            for task in tasks:
+                waiting.append(pool.submit(function, task))
+                if len(waiting) > 3 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+        yield map_ahead
 
 
 @dataclass
@@ -166,14 +198,14 @@ class _BankWriter:
             self._writer.write_batch(batch, custom_metadata={"sha256": batch_digest(batch)})
 
 
-def _cuts(strokes: np.ndarray) -> list[tuple[int, int]]:
+def _cuts(strokes: Ints) -> list[tuple[int, int]]:
     """Ranges of whole drawings of at most `BATCH_STROKES` strokes together."""
     ends = np.cumsum(strokes)
     cuts = [0]
     while cuts[-1] < len(strokes):
         taken = ends[cuts[-1] - 1] if cuts[-1] else 0
         cuts.append(int(np.searchsorted(ends, taken + BATCH_STROKES, side="right")))
-    return [*zip(cuts[:-1], cuts[1:], strict=True)]
+    return [*pairwise(cuts)]
 
 
 def _slice(drawings: Drawings, start: int, stop: int) -> Drawings:

@@ -51,9 +51,9 @@ class _Batch:
         """SHA-256 of the content, whatever the layout in memory."""
         first, last = self.offsets[0], self.offsets[-1]
         digest = hashlib.sha256(self.category.encode() + b"\0")
-        digest.update(np.subtract(self.offsets, first).astype("<i4"))
-        for column in (self.ids, self.strokes, self.points[first:last]):
-            digest.update(np.ascontiguousarray(column))
+        offsets = np.asarray(self.offsets) - first
+        for column in (offsets, self.ids, self.strokes, self.points[first:last]):
+            digest.update(np.asarray(column).tobytes())
         return digest.digest()
 
 

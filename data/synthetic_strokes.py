@@ -17,7 +17,8 @@ Floats = NDArray[np.float64]
 
 STEPS: Final = 64  # per stroke, before simplification
 KINDS: Final = ("dash", "sweep", "arc", "loop", "wander", "zigzag")
-_LENGTHS: Final = np.array([0.25, 0.9, 0.6, 1.1, 1.1, 1.2])  # typical, of the drawing's side
+_LENGTHS: Final = np.array([0.25, 0.9, 0.7, 1.1, 1.1, 1.2])  # typical, in no certain unit
+_SPREAD: Final = 0.85  # of their logarithms
 
 
 def synthetic_drawings(rng: np.random.Generator, category: str, drawings: int) -> Drawings:
@@ -53,15 +54,13 @@ def _curves(rng: np.random.Generator, kinds: NDArray[np.int64]) -> Floats:
             _zigzag(rng, n, time) + _bend(rng, n, time, 0.5),
         ]
     )[kinds, np.arange(n)]  # (s, STEPS)
-    tremor = np.apply_along_axis(
-        np.convolve, 1, rng.normal(size=(n, STEPS)), np.ones(5) / 5, "same"
-    )
+    noise = rng.normal(size=(n, STEPS + 4))
+    tremor = sum(noise[:, i : i + STEPS] for i in range(5)) / 5
     heading += rng.uniform(0, 2 * np.pi, (n, 1)) + rng.uniform(0, 0.6, (n, 1)) * tremor
-    length = _LENGTHS[kinds] * rng.lognormal(0, 0.55, n)
-    step = (length / STEPS)[:, None] * np.stack([np.cos(heading), np.sin(heading)], -1).transpose(
-        2, 0, 1
-    )
-    return np.cumsum(step, axis=2).transpose(1, 2, 0)
+    length = _LENGTHS[kinds] * rng.lognormal(0, _SPREAD, n)
+    steps = np.stack([np.cos(heading), np.sin(heading)], axis=2) * (length / STEPS)[:, None, None]
+    curves: Floats = np.cumsum(steps, axis=1)
+    return curves
 
 
 def _bend(rng: np.random.Generator, n: int, time: Floats, radians: float) -> Floats:

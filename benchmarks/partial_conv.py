@@ -1,8 +1,8 @@
 """PConv's one-channel window sums against full multi-channel mask convolutions.
 
 The peer is the same network and weights with masks as wide as the features, as in NVIDIA's
-partialconv with `multi_channel=True`: a second convolution with a kernel of ones counts each window.
-Both are checked to give the same picture before they are timed, turn about.
+partialconv with `multi_channel=True`: a second convolution, with ones, counts each window. Both
+are checked to give the same picture before they are timed, turn about.
 
     python benchmarks/partial_conv.py [--variant small] [--size 256] [--batch 4] [--device cpu]
 """
@@ -27,6 +27,7 @@ class MultiChannel(PartialConv2d):
     """The same layer; masks have as many channels as features, and are convolved with ones."""
 
     def forward(self, sources: Sequence[Source]) -> Source:
+        """Convolve the sources, concatenated."""
         features = torch.cat([f for f, _ in sources], dim=1)
         mask = torch.cat([1.0 - hole.expand_as(f) for f, hole in sources], dim=1)
         with torch.no_grad():
@@ -75,6 +76,7 @@ def seconds(steps: Sequence[Callable[[], None]], repeats: int) -> list[float]:
 
 
 def main() -> int:
+    """Time both, print the ratio, and tell by the exit code whether it is above the limit."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--variant", choices=VARIANTS, default="small")
     parser.add_argument("--size", type=int, default=256)
@@ -95,8 +97,8 @@ def main() -> int:
     )
     place = torch.cuda.get_device_name() if photos.is_cuda else f"{torch.get_num_threads()} threads"
     print(
-        f"{options.variant}, {options.batch} photos of {options.size} px, forward + backward, {place}:"
-        f" {ours * 1e3:.0f} ms, multi-channel masks {theirs * 1e3:.0f} ms: "
+        f"{options.variant}, {options.batch} photos of {options.size} px, forward + backward, "
+        f"{place}: {ours * 1e3:.0f} ms, multi-channel masks {theirs * 1e3:.0f} ms: "
         f"{theirs / ours:.2f} times as fast (limit {LIMIT})"
     )
     return int(theirs / ours < LIMIT)

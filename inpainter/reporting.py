@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..data.progress import Progress
 from ..errors import SimpaintError
 from .batches import Batch
 from .recipes import Recipe
@@ -101,6 +102,19 @@ class Reporter:
         if self._writer is not None:
             for name, value in values.items():
                 self._writer.add_scalar(f"{group}/{name}", value, step)
+
+
+def in_lines(say: Callable[[str], None], what: str, every: float = 10.0) -> Progress:
+    """A progress callback that says a line every few seconds, such as "2,048 of 20,055 photos"."""
+    told = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        nonlocal told
+        if time.monotonic() - told >= every:
+            told = time.monotonic()
+            say(f"{done:,} of {total:,} {what}")
+
+    return progress
 
 
 def _words(values: Mapping[str, float]) -> str:

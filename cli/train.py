@@ -1,0 +1,208 @@
+"""`simpaint train`: the networks, from photos to weights."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from ..data.strokes import StrokeBank
+    from ..inpainter.recipes import Recipe, Stage
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+
+@click.group()
+def train() -> None:
+    """Train networks. Needs the extra `train`: pip install 'simpaint[train]'."""
+
+
+class _StageType(click.ParamType["Stage"]):
+    """SIZE:STEPS:BATCH."""
+
+    name = "SIZE:STEPS:BATCH"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "Stage":
+        from ..inpainter.recipes import Stage
+
+        try:
+            size, steps, batch = (int(number) for number in value.split(":"))
+        except ValueError:
+            self.fail(f"{value} is not a stage; write it as 64:6000:128", param, ctx)
+        return Stage(size, steps, batch)
+
+
+def _path(**options: Any) -> Any:  # noqa: ANN401 - click's own types
+    return click.Path(path_type=Path, **options)
+
+
+_SHARED = [
+    click.option("--out", type=_path(), required=True, help="Folder of the run."),
+    click.option("--resume", is_flag=True, help="Go on from the last state in --out."),
+    click.option("--stage", "stages", type=_StageType(), multiple=True, help="Repeat for several."),
+    click.option("--learning-rate", type=float, help="In place of the recipe's."),
+    click.option("--check-every", type=int, help="Steps between checkpoints."),
+    click.option("--patience", type=int, help="End after so many checks without a better network."),
+    click.option("--seed", default=0, show_default=True, help="Of weights, order and mirroring."),
+    click.option("--minutes", type=float, help="End after so long, to be resumed."),
+    click.option("--workers", default=2, show_default=True, help="Processes that make batches."),
+    click.option(
+        "--precision",
+        type=click.Choice(["auto", "float32", "bfloat16"]),
+        default="auto",
+        show_default=True,
+        help="auto: bfloat16 on a GPU.",
+    ),
+    click.option("--compile", is_flag=True, help="Fuse the networks with torch.compile."),
+    click.option("--cpu", is_flag=True, help="Do not use a GPU."),
+    click.option("--cache", type=_path(), help="Folder for decoded photos; beside --out if not."),
+]
+
+
+def _shared(command: Command) -> Command:
+    """The options that all training commands have."""
+    for option in reversed(_SHARED):
+        command = option(command)
+    return command
+
+
+_PAINTING = [
+    click.option(
+        "--strokes",
+        default="synthetic",
+        show_default=True,
+        help="A file of `masks import`, or `synthetic`.",
+    ),
+    click.option(
+        "--shape",
+        "shapes",
+        multiple=True,
+        default=["strokes"],
+        show_default=True,
+        type=click.Choice(["strokes", "center", "left", "right", "random-block", "random-region"]),
+        help="What the holes are; repeat for several, taken in turn.",
+    ),
+    click.option("--validation", type=_path(), help="Photos that decide which network is best."),
+    click.option(
+        "--variant",
+        type=click.Choice(["small", "paper-256", "paper-512"]),
+        default="small",
+        show_default=True,
+        help="How wide and deep.",
+    ),
+    click.option(
+        "--recipe",
+        type=click.Choice(["paper", "small", "small-cpu"]),
+        default="paper",
+        show_default=True,
+        help="Sizes, rates, how long: the paper's, for minutes of a GPU, for hours of two cores.",
+    ),
+    click.option(
+        "--features",
+        type=click.Choice(["simnet", "vgg16", "none"]),
+        default="simnet",
+        show_default=True,
+        help="Network of perceptual and style loss; the paper's is vgg16. none: without them.",
+    ),
+    click.option("--feature-weights", type=_path(), help="A file of its weights."),
+    click.option("--initial", type=_path(), help="Weights to begin with."),
+]
+
+
+def _painting(command: Command) -> Command:
+    """The options that networks that paint have."""
+    for option in reversed(_PAINTING):
+        command = option(command)
+    return _shared(command)
+
+
+@train.command()
+@click.argument("photos", type=_path())
+@_painting
+@click.option("--bn-frozen", is_flag=True, help="Fine-tune: keep the encoder's batch norms.")
+def pconv(**options: Any) -> None:  # noqa: ANN401 - see _PAINTING
+    """Train the coarse network, of partial convolutions (Liu et al. 2018).
+
+    PHOTOS is a folder, a text file of paths, a .tar or a .parquet. Prints what the run costs in
+    floating-point operations, then a line a minute; `tensorboard --logdir OUT` shows more. A
+    stopped run goes on with --resume, to the same weights. OUT/network.safetensors is the result.
+    Under `accelerate launch -m simpaint ...` it uses several GPUs or machines.
+    """
+    _train_painting("pconv", **options)
+
+
+@train.command()
+@click.argument("photos", type=_path())
+@click.option("-k", type=click.IntRange(0), default=1, show_default=True, help="Similar photos.")
+@click.option("--neighbors", type=_path(), help="What `simpaint index neighbors` wrote.")
+@_painting
+def sim(**options: Any) -> None:  # noqa: ANN401 - see _PAINTING
+    """Train Sim-K, which sees K similar photos (Iskakov 2018).
+
+    PHOTOS is an image database with its table of --neighbors, or for -k 0 photos as for pconv.
+    """
+    _train_painting("sim", **options)
+
+
+@train.command()
+@click.argument("photos", type=_path())
+@_shared
+def dcgan(photos: Path, **options: Any) -> None:  # noqa: ANN401 - see _SHARED
+    """Train a generator of 64-pixel faces of nobody (Radford et al. 2016)."""
+    from ..inpainter.dcgan import GeneratorConfig
+    from ..inpainter.recipes import RECIPES
+    from ..inpainter.runs import train_dcgan
+
+    recipe = _recipe(RECIPES["dcgan"], options)
+    kept = train_dcgan(
+        photos,
+        GeneratorConfig(),
+        recipe,
+        _run_options(options),
+        _cache(options),
+        click.echo,
+        seed=options["seed"],
+    )
+    click.echo(f"The network is {kept}.")
+
+
+def _train_painting(kind: Any, **options: Any) -> None:  # noqa: ANN401 - see _PAINTING
+    from ..inpainter.recipes import RECIPES
+    from ..inpainter.runs import PaintingRun, train_painting
+
+    names = PaintingRun.__dataclass_fields__.keys() & options.keys()
+    run = PaintingRun(kind=kind, **{name: options[name] for name in names})
+    recipe = _recipe(RECIPES[options["recipe"]], options)
+    if run.features == "none":
+        recipe = replace(recipe, loss=replace(recipe.loss, perceptual=0.0, style=0.0))
+    bank = _bank(options["strokes"]) if "strokes" in run.shapes else None
+    kept = train_painting(run, bank, recipe, _run_options(options), _cache(options), click.echo)
+    click.echo(f"The network is {kept}.")
+
+
+def _recipe(recipe: "Recipe", options: dict[str, Any]) -> "Recipe":
+    """The recipe with what the command line has in place of it."""
+    names = ("stages", "learning_rate", "check_every", "patience")
+    return replace(recipe, **{name: options[name] for name in names if options[name]})
+
+
+def _run_options(options: dict[str, Any]) -> Any:  # noqa: ANN401 - imported when needed
+    from ..inpainter.training import RunOptions
+
+    names = RunOptions.__dataclass_fields__.keys() & options.keys()
+    return RunOptions(folder=options["out"], **{name: options[name] for name in names})
+
+
+def _cache(options: dict[str, Any]) -> Path:
+    cache: Path = options["cache"] or options["out"].absolute().parent / "photos"
+    return cache
+
+
+def _bank(strokes: str) -> "StrokeBank":
+    from ..data import StrokeBank, synthetic_bank
+
+    return synthetic_bank() if strokes == "synthetic" else StrokeBank.open(Path(strokes))

@@ -1,0 +1,191 @@
+"""Training runs put together: `simpaint train pconv`, `sim` and `dcgan`."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from ..data.masks import MaskConfig, Shape
+from ..data.strokes import StrokeBank
+from ..errors import InputError
+from ..index_build.tensors import tensors_sha256
+from . import checkpoint
+from .batches import Batches, FaceBatches, InpaintingBatches, PhotoSet
+from .dcgan import DCGANTask, GeneratorConfig
+from .features import FeatureName, load_features
+from .flops import describe_cost
+from .photo_sets import Caches, Shelf, photo_set
+from .recipes import Recipe
+from .reporting import in_lines
+from .tasks import InpaintingTask
+from .training import RunOptions, Task, train
+from .unet import VARIANTS, PConvUNet, SimUNet, UNetConfig, build_unet
+
+
+@dataclass(frozen=True)
+class PaintingRun:
+    """Which network is trained to paint, and on what.
+
+    Attributes:
+        kind: "pconv" or "sim".
+        k: similar photos in the network's input.
+        variant: widths by name.
+        photos: what is painted: photos, or for k > 0 an image database.
+        neighbors: for k > 0, the database's leave-one-out table.
+        validation: photos that decide which network is the best.
+        shapes: kinds of holes, taken in turn.
+        features: the feature network of perceptual and style loss.
+        feature_weights: a file of its weights in place of the shipped or downloaded ones.
+        initial: weights to begin with in place of random ones.
+        bn_frozen: keep the encoder's batch norms as they are, to fine-tune "pconv".
+        seed: of weights, order and mirroring; masks have the published seed, 0, so that the
+            categories of strokes in test masks stay unseen.
+    """
+
+    kind: Literal["pconv", "sim"]
+    photos: Path
+    k: int = 0
+    variant: str = "small"
+    neighbors: Path | None = None
+    validation: Path | None = None
+    shapes: tuple[Shape, ...] = ("strokes",)
+    features: FeatureName = "simnet"
+    feature_weights: Path | None = None
+    initial: Path | None = None
+    bn_frozen: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.k > 0) != (self.neighbors is not None):
+            raise InputError(f"-k {self.k}: --neighbors are needed for K > 0, and for no other")
+        if self.bn_frozen and self.kind != "pconv":
+            raise InputError("only pconv has batch norms to freeze")
+
+
+def train_painting(
+    run: PaintingRun,
+    bank: StrokeBank | None,
+    recipe: Recipe,
+    options: RunOptions,
+    caches: Path,
+    say: Callable[[str], None],
+) -> Path:
+    """Train PConv or Sim-K; see `training.train` for what is raised.
+
+    Args:
+        run: which and on what.
+        bank: strokes for holes that are strokes.
+        recipe: how.
+        options: where.
+        caches: the folder for decoded photos.
+        say: told what is going on.
+
+    Returns:
+        the path of the network that was kept.
+    """
+    photos, validation = _photo_sets(
+        run, Caches(caches, recipe.size, progress=in_lines(say, "photos decoded"))
+    )
+    masks = [MaskConfig(shape=shape) for shape in run.shapes]
+    batches = InpaintingBatches(photos, masks, bank, recipe, run.seed)
+    needed = recipe.loss.need_features
+    features = load_features(run.features, run.feature_weights) if needed else None
+    if needed and features is None:
+        raise InputError("--features none: the recipe weighs perceptual and style terms; zero them")
+    checks = InpaintingBatches(validation, masks, bank, recipe, run.seed) if validation else None
+    network = _network(run)
+    task = InpaintingTask(network, features, recipe.loss, checks.validation() if checks else ())
+    settings = {
+        "config": asdict(network.config),
+        "recipe": asdict(recipe),
+        "seed": run.seed,
+        "photos": photos.photos.fingerprint,
+        "number of photos": len(photos),
+        "shapes": run.shapes,
+        "strokes": bank.fingerprint if bank else None,
+        "features": run.features if needed else "none",
+        "features' weights": tensors_sha256(features.state_dict()) if features else None,
+        "initial": str(run.initial),
+        "bn_frozen": run.bn_frozen,
+    }
+    return _train(task, batches, recipe, options, settings, say)
+
+
+def _photo_sets(run: PaintingRun, caches: Caches) -> tuple[PhotoSet, PhotoSet | None]:
+    """The photos to train on and to validate with, with their neighbors."""
+    validation = photo_set(run.validation, caches) if run.validation else None
+    if run.neighbors is None:
+        return photo_set(run.photos, caches), validation
+    shelf = Shelf(run.photos, caches)
+    if validation is not None:
+        validation = shelf.similar_to(validation.photos, run.k)
+    return shelf.training_set(run.neighbors, run.k), validation
+
+
+def _network(run: PaintingRun) -> PConvUNet | SimUNet:
+    """The network to begin with."""
+    if run.variant not in VARIANTS:
+        raise InputError(f"--variant {run.variant}: expected one of {', '.join(VARIANTS)}")
+    config = UNetConfig(run.kind, VARIANTS[run.variant], run.k)
+    network: PConvUNet | SimUNet = _seeded(run.seed, lambda: build_unet(config))
+    if run.initial is not None:
+        loaded = checkpoint.load(run.initial, type(network))
+        if loaded.config != config:
+            raise InputError(f"{run.initial}: expected {config}, found {loaded.config}")
+        network = loaded
+    if run.bn_frozen and isinstance(network, PConvUNet):
+        network.freeze_encoder_norm()
+    return network
+
+
+def _seeded(seed: int, build: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever is built
+    """Initialise with a seed: PyTorch's initialisers know the global generator only."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build()
+
+
+def train_dcgan(
+    photos: Path,
+    config: GeneratorConfig,
+    recipe: Recipe,
+    options: RunOptions,
+    caches: Path,
+    say: Callable[[str], None],
+    *,
+    seed: int = 0,
+) -> Path:
+    """Train a generator of faces; arguments and errors as in `train_painting`."""
+    recipe = replace(recipe, stages=tuple(replace(s, size=config.size) for s in recipe.stages))
+    progress = in_lines(say, "photos decoded")
+    cache = photo_set(photos, Caches(caches, config.size, progress=progress)).photos
+    batches = FaceBatches(cache, recipe, seed, config.latent)
+    task = _seeded(seed, lambda: DCGANTask(config))
+    settings = {
+        "config": asdict(config),
+        "recipe": asdict(recipe),
+        "seed": seed,
+        "photos": cache.fingerprint,
+        "number of photos": len(cache.usable),
+    }
+    return _train(task, batches, recipe, options, settings, say)
+
+
+def _train(
+    task: Task,
+    batches: Batches,
+    recipe: Recipe,
+    options: RunOptions,
+    settings: dict[str, Any],
+    say: Callable[[str], None],
+) -> Path:
+    """Say what it costs, then train."""
+    firsts = {}
+    step = 0
+    for stage in recipe.stages:
+        firsts[stage.size] = batches.batch(step, 0, 1)
+        step += stage.steps
+    say(describe_cost(task, firsts, recipe))
+    return train(task, batches, recipe, options, settings, checkpoint.save, say)

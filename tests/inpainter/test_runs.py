@@ -1,0 +1,111 @@
+"""Whole runs by the command line, on small photos, and the neighbors they take."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from simpaint.cli import main
+from simpaint.data.images import write_png
+from simpaint.errors import InputError
+from simpaint.inpainter import checkpoint
+from simpaint.inpainter.dcgan import Generator
+from simpaint.inpainter.photo_sets import Caches, Shelf
+from simpaint.inpainter.runs import PaintingRun
+from simpaint.inpainter.unet import PConvUNet
+
+TINY = ["--stage", "16:2:4", "--stage", "32:2:2", "--cpu", "--workers", "1", "--check-every", "2"]
+
+
+def simpaint(*arguments: object) -> str:
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_train_pconv_says_the_cost_and_writes_a_network_that_loads(
+    photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    said = simpaint("train", "pconv", photos, "--out", out, "--validation", photos, *TINY)
+    assert "million parameters" in said
+    assert "GFLOP a photo at 16 px" in said
+    assert "validation after step 4" in said
+    checkpoint.load(out / "network.safetensors", PConvUNet)
+    about = checkpoint.notes(out / "network.safetensors")
+    assert about["features"] == "simnet"
+    assert about["recipe"]["learning_rate"] == 1e-4
+    again = simpaint(
+        "train", "pconv", photos, "--out", tmp_path / "tuned", "--bn-frozen", "--features", "none",
+        "--initial", out / "network.safetensors", *TINY,
+    )  # fmt: skip
+    assert "The network is" in again
+
+
+def test_train_dcgan_writes_a_generator_of_at_most_8_mb_in_half_precision(
+    photos: Path, tmp_path: Path
+) -> None:
+    simpaint("train", "dcgan", photos, "--out", tmp_path / "run", "--stage", "64:2:4", *TINY[4:])
+    generator = checkpoint.load(tmp_path / "run/network.safetensors", Generator)
+    checkpoint.save(tmp_path / "shipped.safetensors", generator, {}, half=True)
+    assert (tmp_path / "shipped.safetensors").stat().st_size <= 8_000_000
+
+
+def test_a_run_that_cannot_be_is_refused_in_one_line(photos: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(
+        main, ["train", "sim", str(photos), "--out", str(tmp_path / "run"), "-k", "1"]
+    )
+    assert result.exit_code == 2
+    assert "--neighbors are needed" in result.output
+    with pytest.raises(InputError, match="batch norms"):
+        PaintingRun("sim", photos, bn_frozen=True)
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of 12 photos, a seventh of a kind damaged."""
+    from simpaint.index_build.build import build_index
+
+    folder = tmp_path_factory.mktemp("shelf")
+    rng = np.random.default_rng(1)
+    for i in range(12):
+        photo = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8).repeat(16, 0).repeat(16, 1)
+        write_png(folder / f"{i:02d}.png", photo)
+    build_index(folder, folder.with_suffix(".simpaint"))
+    return folder.with_suffix(".simpaint")
+
+
+def test_neighbors_come_from_the_table_and_photos_without_enough_are_left_out(
+    database: Path, tmp_path: Path
+) -> None:
+    shelf = Shelf(database, Caches(tmp_path, 32))
+    lists = [[(i + 1) % 12, (i + 2) % 12] for i in range(12)]
+    lists[4] = [3]
+    lists[5] = [99, 1]
+    table = pa.table({"id": list(range(12)), "neighbors": lists})
+    pq.write_table(table, tmp_path / "neighbors.parquet")
+    found = shelf.training_set(tmp_path / "neighbors.parquet", 2)
+    assert found.rows.tolist() == [0, 1, 2, 3, 6, 7, 8, 9, 10, 11]
+    assert found.neighbors.tolist() == [lists[row] for row in found.rows]
+
+
+def test_photos_outside_the_database_get_their_nearest_in_it(
+    database: Path, tmp_path: Path
+) -> None:
+    shelf = Shelf(database, Caches(tmp_path, 64))
+    found = shelf.similar_to(shelf.cache, 3)  # as if they were others: each finds itself
+    assert found.neighbors[:, 0].tolist() == found.rows.tolist()
+
+
+def test_train_sim_reads_database_table_and_validation(database: Path, tmp_path: Path) -> None:
+    lists = [[(i + 1) % 12] for i in range(12)]
+    table = tmp_path / "neighbors.parquet"
+    pq.write_table(pa.table({"id": list(range(12)), "neighbors": lists}), table)
+    said = simpaint(
+        "train", "sim", database, "--neighbors", table, "--out", tmp_path / "run",
+        "--validation", database.with_suffix(""), "--variant", "small", *TINY,
+    )  # fmt: skip
+    assert "validation after step 4" in said

@@ -15,7 +15,7 @@ from typing import Final, Literal
 from urllib.parse import quote
 
 import httpx
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
 from ..errors import DownloadError, InputError
 from .files import make_folder, storage_errors, sync_folder
@@ -61,7 +61,7 @@ def fetch(
     Args:
         files: URL to path.
         jobs: downloads at the same time.
-        pause: seconds before the second attempt; it doubles with each one.
+        pause: at most so many seconds before the second attempt; it doubles with each one.
         progress: called with bytes received and bytes in all, as far as the servers have told.
 
     Raises:
@@ -124,7 +124,7 @@ class _Download:
             return
         attempts = Retrying(
             retry=retry_if_exception_type((httpx.TransportError, _TransientError)),
-            wait=wait_exponential_jitter(initial=self._pause, max=60, jitter=self._pause),
+            wait=wait_random_exponential(self._pause, max=60),
             stop=self._gives_up,
             sleep=self._sleep,
             reraise=True,
@@ -178,7 +178,7 @@ class _Download:
             raise DownloadError(f"{self._url}: {response.status_code} {response.reason_phrase}")
         self.received = have
         with self._part.open("ab") as file:
-            for data in response.iter_raw(1 << 16):
+            for data in response.iter_raw():
                 file.write(data)
                 self.received += len(data)
                 if self._stop.is_set():

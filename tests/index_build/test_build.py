@@ -172,9 +172,10 @@ def test_one_writer_at_a_time(photos: Path, tmp_path: Path) -> None:
 KILLS = """
 import os, signal, sys, time
 from pathlib import Path
-import numpy as np
+import faiss, numpy as np, pyarrow as pa
 from index_build.test_build import SMALL, built
 
+pa.array(np.zeros(1))  # what this imports, children need not
 rng, kills = np.random.default_rng(0), 0
 for patience in [*rng.uniform(0, 0.2, 8), 60]:
     build = os.fork()

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -66,8 +67,16 @@ class PhotoCache:
         size = size or self.size
         out = np.empty((len(rows), size, size, 3), dtype=np.uint8)
         for i, row in enumerate(rows):
-            out[i] = square(self._blocks[row // _BLOCK][row % _BLOCK], size)
+            out[i] = _shrink(self._blocks[row // _BLOCK][row % _BLOCK], size)
         return out
+
+
+def _shrink(photo: Pixels, size: int) -> Pixels:
+    """Average a square down to `size`; halving it in steps is ten times as fast where it can be."""
+    while len(photo) % (2 * size) == 0:
+        half = len(photo) // 2
+        photo = cv2.resize(photo, (half, half), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    return square(photo, size)
 
 
 def cache_photos(

@@ -40,7 +40,9 @@ def test_rows_are_the_central_squares_of_the_names_and_damaged_ones_are_known(
     for row in cache.usable:
         expected = square(photos[row], 16)
         assert np.array_equal(again.photos([row])[0], expected)
-        assert np.array_equal(again.photos([row], 8)[0], square(expected, 8))
+        shrunk = again.photos([row], 8)[0].astype(int)
+        assert np.abs(shrunk - expected.reshape(8, 2, 8, 2, 3).mean((1, 3))).max() <= 0.5
+        assert np.array_equal(again.photos([row], 5)[0], square(expected, 5))
 
 
 def test_a_killed_run_goes_on_with_the_missing_blocks(

@@ -44,15 +44,16 @@ def search_deeper(
     ids = np.full((len(queries), k), -1, np.int64)
     todo = np.arange(len(queries))
     depth, effort = min(depth, deepest), 1
-    while True:
+    while len(todo):
         for rows in np.array_split(todo, -(-len(todo) * depth // _AT_ONCE)):
             found_scores, found_ids = search(queries[rows], depth, effort)
             keep = (found_ids >= 0) & ~drop(rows, found_scores, found_ids)
             scores[rows], ids[rows] = first_kept(found_scores, found_ids, keep, k)
         todo = todo[ids[todo, -1] < 0]
-        if not len(todo) or (depth >= deepest and effort >= most):
-            return scores, ids
+        if depth >= deepest and effort >= most:
+            break
         depth, effort = min(_STEP * depth, deepest), min(_STEP * effort, most)
+    return scores, ids
 
 
 def first_kept(scores: Scores, ids: Ids, keep: NDArray[np.bool_], k: int) -> tuple[Scores, Ids]:

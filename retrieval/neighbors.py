@@ -20,6 +20,10 @@ _QUERIES: Final = 8192  # with the block below, 134 MB of scores at a time
 _BLOCK: Final = 2048
 
 
+COPY_SCORES: Final = {"simnet": 0.94}
+"""Cosines above which photos are copies; measured on UTKFace by benchmarks/copies.py."""
+
+
 class NeighborTable(NamedTuple):
     """The nearest other photos of every photo.
 
@@ -34,14 +38,21 @@ class NeighborTable(NamedTuple):
     scores: NDArray[np.float32]
 
 
+class Written(NamedTuple):
+    """The threshold that was used, and how many photos have fewer than k neighbors."""
+
+    max_score: float
+    short: int
+
+
 def write_neighbors(
     database: ImageDatabase,
     out: Path,
     k: int,
     *,
-    max_score: float,
+    max_score: float | None = None,
     progress: Progress = silent,
-) -> int:
+) -> Written:
     """Write every photo's k nearest others, itself and its copies left out, as a Parquet file.
 
     Copies are photos of the same bytes, and those more similar than `max_score`: a network that
@@ -54,20 +65,19 @@ def write_neighbors(
         database: the photos.
         out: the file to write.
         k: neighbors of each photo, at least 1.
-        max_score: cosines above it are of copies.
+        max_score: cosines above it are of copies; by default what suits the descriptor.
         progress: told of photos done.
 
-    Returns:
-        how many photos have fewer than k neighbors.
-
     Raises:
-        InputError: k is below 1.
+        InputError: k is below 1, or no threshold was given and none is known.
         StorageError: the file cannot be written.
         DatabaseError: a shard is missing or damaged.
     """
     if k < 1:
         raise InputError(f"k: expected at least 1, found {k}")
     manifest = database.manifest
+    if max_score is None:
+        max_score = _copy_score(manifest)
     settings = {
         "descriptor": manifest.descriptor.name,
         "weights": manifest.descriptor.weights_sha256,
@@ -82,7 +92,18 @@ def write_neighbors(
             scores = best.scores.astype(np.float32)
             columns = [pa.array(ids), _rows(best.ids), _rows(scores)]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
-    return short
+    return Written(max_score, short)
+
+
+def _copy_score(manifest: Manifest) -> float:
+    name = manifest.descriptor.name
+    if name not in COPY_SCORES or manifest.whitening is not None:
+        kind = f"{name}, whitened" if manifest.whitening is not None else name
+        raise InputError(
+            f"--max-score: the score above which photos are copies is not known for {kind}; "
+            "look at scores of `index search` and choose one"
+        )
+    return COPY_SCORES[name]
 
 
 def read_neighbors(path: Path) -> NeighborTable:

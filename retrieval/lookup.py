@@ -1,0 +1,57 @@
+"""One photo's neighbors, for a person to look at."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from ..data.images import decode, write_png
+from ..index_build.descriptors import Descriptor
+from .database import ImageDatabase
+from .grid import draw_grid
+from .retriever import describe_pictures
+
+
+class Match(NamedTuple):
+    """A photo that was found, with its cosine to the query."""
+
+    score: float
+    id: int
+    path: str
+
+
+def search_photo(
+    database: ImageDatabase,
+    descriptor: Descriptor,
+    photo: Path,
+    k: int,
+    *,
+    max_score: float | None = None,
+) -> list[Match]:
+    """The k photos of a database that resemble a photo, the most similar first.
+
+    Raises:
+        ImageError: the photo cannot be used.
+        DatabaseError: the descriptor is not the database's.
+    """
+    database.check_descriptor(descriptor)
+    pixels = torch.from_numpy(decode(photo)).permute(2, 0, 1)[None].float() / 255  # (1, 3, H, W)
+    scores, ids = database.search(describe_pictures(descriptor, pixels), k, max_score=max_score)
+    found = ids[0] >= 0
+    paths = database.paths(ids[0][found])
+    return [
+        Match(float(score), int(photo_id), path)
+        for score, photo_id, path in zip(scores[0][found], ids[0][found], paths, strict=True)
+    ]
+
+
+def draw_matches(database: ImageDatabase, photo: Path, matches: list[Match], out: Path) -> None:
+    """Write a PNG that shows a photo and what was found for it.
+
+    Raises:
+        ImageError: one of the photos cannot be used any more.
+        StorageError: the picture cannot be written.
+    """
+    photos = database.photos([match.id for match in matches])
+    names = [Path(match.path).name for match in matches]
+    write_png(out, draw_grid(decode(photo), photos, [match.score for match in matches], names))

@@ -11,7 +11,7 @@ import click
 from .progress import progress_bar
 
 if TYPE_CHECKING:
-    from ..index_build.manifest import Manifest
+    from ..index_build.manifest import Level, Manifest
 
 _UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
@@ -39,6 +39,13 @@ _limit_memory = click.option(
     help="What the index may take, as 8GB. [default: what is free]",
 )
 _weights = click.option("--weights", type=_path, help="The descriptor's weights, from a file.")
+_verify = click.option(
+    "--verify",
+    type=click.Choice(["full", "sizes"]),
+    default="full",
+    show_default=True,
+    help="Read every byte first, or compare sizes only.",
+)
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -196,4 +203,76 @@ def info(database: Path, as_json: bool) -> None:
     )
 
 
-# The commands that search: rebuild, search, neighbors.
+@index.command()
+@_database
+@click.option("--type", "index_type", default="auto", show_default=True, help="As in `build`.")
+@_limit_memory
+def rebuild(database: Path, index_type: str, limit_memory: int | None) -> None:
+    """Make another index of DATABASE's vectors, which stay as they are."""
+    from ..index_build import IndexConfig, rebuild
+
+    _summary(database, rebuild(database, IndexConfig(index_type, limit_memory), progress_bar))
+
+
+@index.command()
+@_database
+@click.argument("photo", type=_path)
+@click.option("-k", default=5, show_default=True, type=click.IntRange(1), help="How many photos.")
+@click.option("--grid", type=_path, help="Draw the photo and its neighbors as PNG.")
+@click.option("--max-score", type=float, help="Leave out what is more similar: copies.")
+@_verify
+@_device
+@_weights
+@_json
+def search(
+    database: Path,
+    photo: Path,
+    k: int,
+    grid: Path | None,
+    max_score: float | None,
+    verify: "Level",
+    device: str,
+    weights: Path | None,
+    as_json: bool,
+) -> None:
+    """Find the photos of DATABASE that resemble PHOTO."""
+    from ..index_build import database_descriptor
+    from ..retrieval import ImageDatabase
+    from ..retrieval.lookup import draw_matches, search_photo
+
+    opened = ImageDatabase.open(database, verify)
+    descriptor = database_descriptor(database, opened.manifest, weights=weights, device=device)
+    matches = search_photo(opened, descriptor, photo, k, max_score=max_score)
+    if grid is not None:
+        draw_matches(opened, photo, matches, grid)
+    if as_json:
+        click.echo(json.dumps([match._asdict() for match in matches], indent=1))
+        return
+    for match in matches:
+        click.echo(f"{match.score:.4f}  {match.id:>8}  {match.path}")
+
+
+@index.command()
+@_database
+@click.option("-k", default=8, show_default=True, type=click.IntRange(1), help="How many each.")
+@click.option("--out", type=_path, required=True, help="Parquet file to write.")
+@click.option(
+    "--max-score",
+    type=float,
+    help="What is more similar is a copy.  [default: depends on the descriptor]",
+)
+@_verify
+def neighbors(database: Path, k: int, out: Path, max_score: float | None, verify: "Level") -> None:
+    """Write every photo's nearest others, for training: neither itself nor a copy of it.
+
+    Exact, whatever the index is. The file has the columns id, neighbors and scores.
+    """
+    from ..retrieval import ImageDatabase, write_neighbors
+
+    opened = ImageDatabase.open(database, verify)
+    with progress_bar("Comparing", "photos") as progress:
+        done = write_neighbors(opened, out, k, max_score=max_score, progress=progress)
+    click.echo(
+        f"{out}: {k} neighbors of {len(opened):,} photos; copies are more similar than "
+        f"{done.max_score}; {done.short:,} photos have fewer than {k}"
+    )

@@ -42,7 +42,7 @@ def _path(**options: Any) -> Any:  # noqa: ANN401 - click's own types
 
 _SHARED = [
     click.option("--out", type=_path(), required=True, help="Folder of the run."),
-    click.option("--resume", is_flag=True, help="Go on from the last state in --out."),
+    click.option("--resume", is_flag=True, help="Go on from the last state in --out, if any."),
     click.option("--stage", "stages", type=_StageType(), multiple=True, help="Repeat for several."),
     click.option("--learning-rate", type=float, help="In place of the recipe's."),
     click.option("--check-every", type=int, help="Steps between checkpoints."),
@@ -167,6 +167,48 @@ def dcgan(photos: Path, **options: Any) -> None:  # noqa: ANN401 - see _SHARED
         click.echo,
         seed=options["seed"],
     )
+    click.echo(f"The network is {kept}.")
+
+
+@train.command()
+@click.option("--photos", type=_path(), multiple=True, required=True, help="Repeat for several.")
+@click.option("--strokes", default="synthetic", show_default=True, help="As for pconv.")
+@click.option("--out", type=_path(), required=True, help="Folder of the run.")
+@click.option("--steps", type=click.IntRange(1), default=1400, show_default=True, help="Batches.")
+@click.option("--seed", default=0, show_default=True, help="Of weights, batches and holes.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--resume", is_flag=True, help="Go on from the last state in --out, if any.")
+def simnet(
+    photos: tuple[Path, ...],
+    strokes: str,
+    out: Path,
+    steps: int,
+    seed: int,
+    device: str,
+    resume: bool,
+) -> None:
+    """Train the descriptor that finds similar faces.
+
+    --photos are folders (or lists, .tar or .parquet files) of aligned faces. Prints a line a
+    minute; a stopped run goes on with --resume, to the same weights. OUT/simnet.safetensors is the
+    result.
+    """
+    from ..index_build.simnet_training import SimNetTraining, train_simnet
+    from .progress import progress_bar
+
+    config = SimNetTraining(steps=steps, seed=seed)
+    bank = _bank(strokes)
+    with progress_bar("Decoding photos", "photos") as progress:
+        kept = train_simnet(
+            photos,
+            bank,
+            out,
+            config,
+            resume=resume,
+            device=device,
+            progress=progress,
+            say=click.echo,
+        )
     click.echo(f"The network is {kept}.")
 
 

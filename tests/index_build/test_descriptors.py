@@ -3,6 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
+
 from simpaint.errors import InputError, WeightsError
 from simpaint.index_build import descriptors as module
 from simpaint.index_build.descriptors import (
@@ -13,7 +15,6 @@ from simpaint.index_build.descriptors import (
 )
 from simpaint.index_build.tensors import write_tensors
 from simpaint.index_build.vgg import VGG16
-from torch import Tensor
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from simpaint.errors import WeightsError
-from simpaint.index_build import vgg
 from torch import Tensor
 from torchvision.models import vgg16
+
+from simpaint.errors import WeightsError
+from simpaint.index_build import vgg
 
 
 @pytest.fixture(scope="module")

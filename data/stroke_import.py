@@ -204,7 +204,8 @@ def _cuts(strokes: Ints) -> list[tuple[int, int]]:
     cuts = [0]
     while cuts[-1] < len(strokes):
         taken = ends[cuts[-1] - 1] if cuts[-1] else 0
-        cuts.append(int(np.searchsorted(ends, taken + BATCH_STROKES, side="right")))
+        fit = int(np.searchsorted(ends, taken + BATCH_STROKES, side="right"))
+        cuts.append(max(fit, cuts[-1] + 1))
     return [*pairwise(cuts)]
 
 

@@ -127,11 +127,11 @@ class StrokeBank:
     def from_table(cls, table: pa.Table) -> "StrokeBank":
         """A bank in memory, from a table of `SCHEMA` with its metadata, one category a batch."""
         batches = table.to_batches()
+        bank = cls(batches, table.schema, "the table", (cls.from_table, table))
         for batch in batches:
-            names = batch.column("category").unique().to_pylist()
-            if len(names) > 1:
+            if len(names := batch.column("category").unique().to_pylist()) > 1:
                 raise DrawingsError(f"a batch of strokes mixes the categories {names}")
-        return cls(batches, table.schema, "the table", (cls.from_table, table))
+        return bank
 
     def __reduce__(self) -> tuple[Callable[[Any], "StrokeBank"], tuple[Any]]:
         make, argument = self._origin

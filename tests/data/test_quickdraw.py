@@ -43,6 +43,12 @@ def read(path: Path) -> tuple[list[tuple[str, int, Drawing]], list[Damage]]:
     return drawings, [item for item in items if isinstance(item, Damage)]
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all examples of the tests below, each of which writes its file anew."""
+    return tmp_path_factory.mktemp("drawn")
+
+
 coordinates = st.integers(0, 255)
 points = st.lists(st.tuples(coordinates, coordinates), min_size=1, max_size=6)
 strokes = points.map(lambda pairs: [list(values) for values in zip(*pairs, strict=True)])
@@ -52,9 +58,8 @@ drawings = st.lists(st.lists(strokes, min_size=1, max_size=4), min_size=1, max_s
 @settings(deadline=None)
 @given(drawings, st.integers(0, 2**64 - 1))
 def test_what_is_written_as_ndjson_or_as_binary_is_read(
-    tmp_path_factory: pytest.TempPathFactory, drawn: list[Drawing], key: int
+    folder: Path, drawn: list[Drawing], key: int
 ) -> None:
-    folder = tmp_path_factory.mktemp("drawn")
     text = "\n".join(line(drawing, key=str(key)) for drawing in drawn)
     (folder / "any").write_text(text)
     (folder / "cat.bin").write_bytes(b"".join(record(drawing, key) for drawing in drawn))
@@ -225,11 +230,11 @@ def check_sound(items: list[Drawings | Damage]) -> int:
 @settings(deadline=None)
 @given(edits, st.booleans())
 def test_every_line_of_damaged_ndjson_is_a_drawing_or_is_reported(
-    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, bytes]], raw: bool
+    folder: Path, changes: list[tuple[int, bytes]], raw: bool
 ) -> None:
     stroke = [[1, 20, 255], [0, 33, 128]] + [[0, 1, 2]] * raw
     content = damage("\n".join([line([stroke] * 2)] * 3).encode(), changes)
-    path = tmp_path_factory.mktemp("damaged") / "cat.ndjson"
+    path = folder / "cat.ndjson"
     path.write_bytes(content)
     items = [*read_drawings(path)]
     reports = sum(isinstance(item, Damage) for item in items)
@@ -255,10 +260,10 @@ def test_a_damaged_block_is_only_taken_at_once_if_each_line_is_sound(
 @settings(deadline=None)
 @given(edits)
 def test_damaged_binary_is_read_up_to_a_report(
-    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, bytes]]
+    folder: Path, changes: list[tuple[int, bytes]]
 ) -> None:
     content = damage(BINARY * 5, changes)
-    path = tmp_path_factory.mktemp("damaged") / "cat.bin"
+    path = folder / "cat.bin"
     path.write_bytes(content)
     items = [*read_drawings(path)]
     assert check_sound(items) <= len(content) // 20
@@ -272,10 +277,8 @@ def test_damaged_binary_is_read_up_to_a_report(
 
 @settings(deadline=None)
 @given(st.integers(0, 200), st.binary(min_size=1, max_size=2))
-def test_damaged_gzip_is_reported_or_harmless(
-    tmp_path_factory: pytest.TempPathFactory, at: int, new: bytes
-) -> None:
-    path = tmp_path_factory.mktemp("damaged") / "cat.ndjson.gz"
+def test_damaged_gzip_is_reported_or_harmless(folder: Path, at: int, new: bytes) -> None:
+    path = folder / "cat.ndjson.gz"
     path.write_bytes(damage(gzip.compress("\n".join([GOOD] * 50).encode(), mtime=0), [(at, new)]))
     items = [*read_drawings(path)]
     assert check_sound(items) == 50 or any(isinstance(item, Damage) for item in items)

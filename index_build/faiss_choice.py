@@ -93,11 +93,11 @@ def estimate_memory(factory: str, count: int, d: int) -> int:
         InputError: FAISS does not know the type.
     """
     index = empty_index(factory, d)
-    training = training_size(index, count) * d * 4
+    sampled = min(count, training_size(index, count) + SAMPLE) * d * 4
     centroids = sum(part.nlist * part.d * 4 for part in _ivfs(index))
     comparing = SAMPLE * BLOCK * 8 + BLOCK * d * 8
     held = sum(_bytes_per_vector(part) for part in parts(index)) * count
-    return int(_FIXED + 2 * training + 3 * centroids + comparing + held)
+    return int(_FIXED + 3 * sampled + 3 * centroids + comparing + held)
 
 
 def _bytes_per_vector(part: Any) -> float:  # noqa: ANN401 - FAISS has no types

@@ -75,7 +75,7 @@ def make_index(
     """Train an index on a sample, fill it batch by batch, and set its parameters by a recall.
 
     Args:
-        batches: streams the vectors; called once a pass, up to three times.
+        batches: streams the vectors; called once a pass, one or three times.
         count: how many vectors there are.
         d: their dimensions.
         factory: what `faiss.index_factory` reads, or "auto".
@@ -91,7 +91,7 @@ def make_index(
         factory = choose_type(count, d, memory_limit).factory
     refuse_impossible(factory, count, d, memory_limit)
     index = empty_index(factory, d)
-    passes = (not index.is_trained) + 1 + 2 * (not is_exact(index))
+    passes = 1 if is_exact(index) else 3
     done = 0
 
     def tell(vectors: int) -> None:
@@ -99,14 +99,15 @@ def make_index(
         done += vectors
         progress(done, passes * count)
 
-    rng = np.random.default_rng(seed)
-    if not index.is_trained:
-        size = training_size(index, count)
-        train_index(index, sample(batches(), count, size, rng, tell)[1])
-    add_batches(index, batches(), count, tell)
     if is_exact(index):
+        add_batches(index, batches(), count, tell)
         return Made(index, factory, {}, 1.0)
-    own_ids, queries = sample(batches(), count, min(count, SAMPLE), rng, tell)
+    learned = training_size(index, count)
+    ids, vectors = sample(batches(), count, min(count, learned + SAMPLE), seed, tell)
+    if learned:
+        train_index(index, vectors[:learned])
+    add_batches(index, batches(), count, tell)
+    own_ids, queries = ids[-SAMPLE:], vectors[-SAMPLE:]  # not trained on, where there are enough
     truth = nearest_others(queries, own_ids, batches(), _K, tell).ids
     parameters, recall = tune_index(index, queries, own_ids, truth)
     return Made(index, factory, parameters, recall)
@@ -140,17 +141,18 @@ def sample(
     stream: Iterator[tuple[Ids, Vectors]],
     count: int,
     size: int,
-    rng: np.random.Generator,
+    seed: int,
     tell: Callable[[int], None] = lambda _: None,
 ) -> tuple[Ids, Vectors]:
     """Take `size` of a stream's `count` vectors at random, the same however it is cut.
 
     Returns:
-        ids (size,) and vectors (size, d), in the stream's order.
+        ids (size,) and vectors (size, d), in random order.
 
     Raises:
         InputError: the stream holds fewer vectors than `count`.
     """
+    rng = np.random.default_rng(seed)
     places = np.sort(rng.choice(count, size, replace=False))
     start = 0
     taken: list[tuple[Ids, Vectors]] = []
@@ -162,7 +164,9 @@ def sample(
         tell(len(ids))
     if start != count:
         raise InputError(f"expected {count:,} vectors, found {start:,}")
-    return np.concatenate([i for i, _ in taken]), np.concatenate([v for _, v in taken])
+    order = rng.permutation(size)
+    all_ids, all_vectors = (np.concatenate(column) for column in zip(*taken, strict=True))
+    return all_ids[order], all_vectors[order]
 
 
 def train_index(index: Any, vectors: Vectors) -> None:  # noqa: ANN401 - FAISS has no types
@@ -199,7 +203,7 @@ def train_index(index: Any, vectors: Vectors) -> None:  # noqa: ANN401 - FAISS h
 def add_batches(
     index: Any,  # noqa: ANN401
     stream: Iterator[tuple[Ids, Vectors]],
-    count: int = 0,
+    count: int | None = None,
     tell: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Fill a trained index; the memory beside it is bounded by a batch.
@@ -211,10 +215,11 @@ def add_batches(
         tell: called with the number of vectors added since the last call.
 
     Raises:
-        InputError: the vectors have another number of dimensions than the index, or its type
-            cannot grow.
+        InputError: the vectors have another number of dimensions than the index, they are not
+            `count`, or the index's type cannot grow.
     """
-    _reserve(index, count)
+    _reserve(index, count or 0)
+    added = 0
     for batch_ids, batch in stream:
         if batch.shape[1] != index.d:
             raise InputError(f"expected vectors of {index.d} dimensions, found {batch.shape[1]}")
@@ -224,6 +229,9 @@ def add_batches(
             except RuntimeError as error:
                 raise InputError(f"vectors cannot be added: {reason(error)}") from error
         tell(len(batch_ids))
+        added += len(batch_ids)
+    if count is not None and added != count:
+        raise InputError(f"expected {count:,} vectors, found {added:,}")
 
 
 def _reserve(index: Any, count: int) -> None:  # noqa: ANN401

@@ -139,6 +139,7 @@ def pconv(**options: Any) -> None:  # noqa: ANN401 - see _PAINTING
 @click.argument("photos", type=_path())
 @click.option("-k", type=click.IntRange(0), default=1, show_default=True, help="Similar photos.")
 @click.option("--neighbors", type=_path(), help="What `simpaint index neighbors` wrote.")
+@click.option("--moved", type=_path(), help="Where the database's photos are, if moved.")
 @_painting
 def sim(**options: Any) -> None:  # noqa: ANN401 - see _PAINTING
     """Train Sim-K, which sees K similar photos (Iskakov 2018).
@@ -174,7 +175,7 @@ def dcgan(photos: Path, **options: Any) -> None:  # noqa: ANN401 - see _SHARED
 @click.option("--photos", type=_path(), multiple=True, required=True, help="Repeat for several.")
 @click.option("--strokes", default="synthetic", show_default=True, help="As for pconv.")
 @click.option("--out", type=_path(), required=True, help="Folder of the run.")
-@click.option("--steps", type=click.IntRange(1), default=1400, show_default=True, help="Batches.")
+@click.option("--steps", type=click.IntRange(1), default=1800, show_default=True, help="Batches.")
 @click.option("--seed", default=0, show_default=True, help="Of weights, batches and holes.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--resume", is_flag=True, help="Go on from the last state in --out, if any.")
@@ -194,21 +195,11 @@ def simnet(
     result.
     """
     from ..index_build.simnet_training import SimNetTraining, train_simnet
-    from .progress import progress_bar
 
     config = SimNetTraining(steps=steps, seed=seed)
-    bank = _bank(strokes)
-    with progress_bar("Decoding photos", "photos") as progress:
-        kept = train_simnet(
-            photos,
-            bank,
-            out,
-            config,
-            resume=resume,
-            device=device,
-            progress=progress,
-            say=click.echo,
-        )
+    kept = train_simnet(
+        photos, _bank(strokes), out, config, resume=resume, device=device, say=click.echo
+    )
     click.echo(f"The network is {kept}.")
 
 

@@ -16,7 +16,6 @@ from torch import Tensor
 from ..data.files import replacing
 from ..data.images import decode, square
 from ..data.masks import MaskConfig, MaskGenerator, Shape
-from ..data.progress import Progress, silent
 from ..data.sources import open_source
 from ..data.strokes import StrokeBank
 from ..errors import ImageError, InputError
@@ -52,15 +51,12 @@ class Batch:
         return Batch(*(tensor.to(device) for tensor in vars(self).values()))
 
 
-def cache_photos(
-    folders: Sequence[Path], run: Path, progress: Progress = silent
-) -> tuple[Pixels, str]:
+def cache_photos(folders: Sequence[Path], run: Path) -> tuple[Pixels, str]:
     """Decode photos once into a file of squares, and map it into memory.
 
     Args:
         folders: photos' folders, searched recursively; what cannot be decoded is left out.
         run: the folder for `photos-*.npy`, made unless it is there for photos of these names.
-        progress: told of photos.
 
     Returns:
         (n, 72, 72, 3) uint8, and a digest of the photos' names.
@@ -75,13 +71,11 @@ def cache_photos(
     cache = run / f"photos-{digest.hexdigest()[:16]}.npy"
     if not cache.exists():
         squares = []
-        for number, (source, name) in enumerate(places):
+        for source, name in places:
             try:
                 squares.append(square(decode(source.read(name), name=name), CACHED_SIZE))
             except ImageError:
                 continue
-            finally:
-                progress(number + 1, len(places))
         if not squares:
             raise InputError(f"{', '.join(map(str, folders))}: expected photos, found none")
         with replacing(cache) as temporary:

@@ -20,7 +20,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..data.files import make_folder
-from ..data.progress import Progress, silent
 from ..data.strokes import StrokeBank
 from ..errors import InputError
 from .descriptors import pick_device
@@ -57,23 +56,23 @@ class SimNetTraining:
         average: decay of the running average of the weights, which is what is kept.
         contrast: factor on cosines in the contrastive term (1 / temperature).
         sharpness: factor on cosines in the ranking term.
-        temperature: distance, of pixels in [0, 1], in which a candidate's target falls by e.
+        temperature: squared distance, of pixels in [0, 1], in which a target falls by e.
         ranking: weight of the ranking term; the contrastive one has 1.
-        whole: weight of distances over the whole photo beside those in the hole.
+        whole: weight of squared distances over the whole photo beside those in the hole.
         masks: different holes drawn.
         seed: decides everything random.
     """
 
-    steps: int = 1400
+    steps: int = 1800
     batch: int = 128
     queue: int = 4096
     learning_rate: float = 1e-3
     warmup: int = 100
     weight_decay: float = 0.05
     average: float = 0.99
-    contrast: float = 20.0
-    sharpness: float = 20.0
-    temperature: float = 0.02
+    contrast: float = 30.0
+    sharpness: float = 40.0
+    temperature: float = 0.002
     ranking: float = 1.0
     whole: float = 0.25
     masks: int = 12_000
@@ -149,9 +148,10 @@ def ranking_loss(
 
 
 def hole_distances(pixels: Tensor, holes: Tensor, candidates: Tensor) -> Tensor:
-    """Root mean square differences of pixels, weighted by how much of each is hole.
+    """Mean square differences of pixels, weighted by how much of each is hole.
 
-    Three products of matrices instead of all differences, which would not fit into memory.
+    Squares, because they are what cosines of few dimensions can express. Three products of matrices
+    instead of all differences.
 
     Args:
         pixels: (B, 3p) of the whole photos, colour by colour.
@@ -164,7 +164,7 @@ def hole_distances(pixels: Tensor, holes: Tensor, candidates: Tensor) -> Tensor:
     weights = holes.repeat(1, 3)  # (B, 3p)
     own = (weights * pixels**2).sum(1, keepdim=True)
     squares = own - 2 * (weights * pixels) @ candidates.T + weights @ (candidates**2).T
-    return (squares / weights.sum(1, keepdim=True).clamp(min=1e-3)).clamp(min=1e-8).sqrt()
+    return (squares / weights.sum(1, keepdim=True).clamp(min=1e-3)).clamp(min=0)
 
 
 def losses(
@@ -278,7 +278,6 @@ def train_simnet(
     resume: bool = False,
     device: str = "auto",
     save_every: float = 60.0,
-    progress: Progress = silent,
     say: Callable[[str], None] = _logger.info,
 ) -> Path:
     """Train SimNet; killed at any moment and resumed, it ends with the same weights.
@@ -291,8 +290,7 @@ def train_simnet(
         resume: go on with the run in `folder`.
         device: "auto", "cpu" or "cuda".
         save_every: seconds between two states on disk and two lines.
-        progress: told of photos decoded.
-        say: told a line a minute.
+        say: told how it stands, a line a minute.
 
     Returns:
         the path of the trained network, in float16.
@@ -305,7 +303,8 @@ def train_simnet(
     if state.exists() and not resume:
         raise InputError(f"{folder}: holds a run already; --resume goes on with it")
     make_folder(folder)
-    squares, names = cache_photos(photos, folder, progress)
+    say(f"decoding {', '.join(map(str, photos))}")
+    squares, names = cache_photos(photos, folder)
     if len(squares) < config.batch:
         raise InputError(f"expected at least {config.batch} photos, found {len(squares)}")
     run = Run(config, names, torch.device(pick_device(device)))

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from click.testing import CliRunner
 from torch import Tensor
 
+from simpaint.cli import main
 from simpaint.data.strokes import StrokeBank, synthetic_bank
 from simpaint.errors import InputError
 from simpaint.index_build import crude_fills, simnet_batches, simnet_training
@@ -109,7 +111,7 @@ def test_hole_distances_equal_a_slow_loop() -> None:
         for j in range(5):
             squares = (pixels[i] - candidates[j]).view(3, 16) ** 2
             mean = np.average(squares.numpy().ravel(), weights=holes[i].repeat(3).numpy())
-            assert float(found[i, j]) == pytest.approx(mean**0.5, rel=1e-4)
+            assert float(found[i, j]) == pytest.approx(mean, rel=1e-4)
 
 
 @pytest.mark.parametrize("name", ["telea", "blur", "mean", "noise", "guess"])
@@ -161,3 +163,10 @@ def test_descriptors_of_a_batch_do_not_depend_on_its_other_photos() -> None:
     images = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     alone = torch.cat([network(image[None]) for image in images])
     torch.testing.assert_close(network(images), alone, rtol=1e-4, atol=1e-5)
+
+
+def test_the_command_says_in_one_line_what_is_wrong(folder: Path, tmp_path: Path) -> None:
+    words = ["train", "simnet", "--photos", str(folder), "--out", str(tmp_path)]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2
+    assert "expected at least 128 photos, found 40" in result.stderr.splitlines()[-1]

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
@@ -14,9 +12,10 @@ from ..data.progress import Progress, silent
 from ..data.sources import PhotoSource, open_source, reopen_source
 from ..errors import InputError
 from ..index_build.build import database_descriptor
-from ..index_build.exact import nearest_others
-from ..index_build.manifest import Manifest, open_checked
-from ..index_build.store import all_rows, iter_vectors
+from ..index_build.store import all_rows
+from ..retrieval.database import ImageDatabase
+from ..retrieval.neighbors import read_neighbors
+from ..retrieval.retriever import describe_pictures
 from .batches import PhotoSet, to_float
 from .photo_cache import PhotoCache, cache_photos
 
@@ -64,17 +63,19 @@ class Shelf:
     Args:
         database: its folder.
         caches: where they are decoded to.
+        moved: where its photos are now, if not where they were when it was built.
 
     Raises:
         DatabaseError: it is missing, unfinished or damaged.
     """
 
-    def __init__(self, database: Path, caches: Caches) -> None:
-        self._database = database
-        self._manifest: Manifest = open_checked(database, "sizes")
-        source = reopen_source(self._manifest.source.kind, Path(self._manifest.source.root))
-        found = list(all_rows(database, self._manifest))
-        self.cache = caches.open(source, [row.path for row in found])
+    def __init__(self, database: Path, caches: Caches, moved: Path | None = None) -> None:
+        self._database = ImageDatabase.open(database, "sizes")
+        manifest = self._database.manifest
+        root = moved.absolute() if moved else Path(manifest.source.root)
+        found = list(all_rows(database, manifest))
+        names = [row.path for row in found]
+        self.cache = caches.open(reopen_source(manifest.source.kind, root), names)
         self._ids = np.array([row.id for row in found], dtype=np.int64)  # ascending
 
     def training_set(self, table: Path, k: int) -> PhotoSet:
@@ -83,36 +84,38 @@ class Shelf:
         Photos with fewer than k usable neighbors are left out.
 
         Args:
-            table: Parquet with "id" and "neighbors", lists of ids, most similar first.
+            table: what `retrieval.write_neighbors` wrote.
             k: neighbors for each photo.
 
         Raises:
             InputError: the table cannot be read, or no photo has k neighbors.
         """
-        try:
-            columns = pq.read_table(table, columns=["id", "neighbors"])
-            ids = columns.column("id").to_numpy().astype(np.int64)
-            lists = columns.column("neighbors").to_pylist()
-        except (OSError, pa.ArrowException) as error:
-            raise InputError(f"{table}: expected a table of neighbors: {error}") from error
-        padded = np.array([(found + [-1] * k)[:k] for found in lists], dtype=np.int64)
-        rows, neighbors = self._rows(ids), self._rows(padded.reshape(-1, k))
+        found = read_neighbors(table)
+        rows, neighbors = self._rows(found.ids), self._rows(found.neighbors[:, :k])
         complete = (rows >= 0) & (neighbors >= 0).all(axis=1)
-        if not complete.any():
+        if neighbors.shape[1] < k or not complete.any():
             raise InputError(f"{table}: expected {k} neighbors a photo, found fewer for each")
         return PhotoSet(self.cache, rows[complete], self.cache, neighbors[complete])
 
     def similar_to(self, photos: PhotoCache, k: int) -> PhotoSet:
-        """Photos that are not in the database, each with its k nearest there, found exactly."""
-        descriptor = database_descriptor(self._database, self._manifest)
+        """Photos that are not in the database, each with the k most similar ones in it.
+
+        Raises:
+            InputError: fewer than k can be found for a photo.
+        """
+        descriptor = database_descriptor(self._database.folder, self._database.manifest)
         rows, vectors = photos.usable, []
         for start in range(0, len(rows), _BATCH):
-            squares = photos.photos(rows[start : start + _BATCH], descriptor.input_size)
-            vectors.append(descriptor(to_float(torch.from_numpy(squares))).numpy())
-        queries: NDArray[np.float32] = np.concatenate(vectors)
-        stream = iter_vectors(self._database, self._manifest)
-        best = nearest_others(queries, np.full(len(queries), -1, dtype=np.int64), stream, k)
-        return PhotoSet(photos, rows, self.cache, self._rows(best.ids))
+            pixels = photos.photos(rows[start : start + _BATCH])
+            vectors.append(describe_pictures(descriptor, to_float(torch.from_numpy(pixels))))
+        _, ids = self._database.search(np.concatenate(vectors), k)
+        neighbors = self._rows(ids)
+        if (neighbors < 0).any():
+            raise InputError(
+                f"{self._database.folder}: expected {k} usable photos for each of "
+                f"{photos.folder}, found fewer for {int((neighbors < 0).any(axis=1).sum())}"
+            )
+        return PhotoSet(photos, rows, self.cache, neighbors)
 
     def _rows(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """The cache's rows of ids, -1 for those that are unknown or whose photo is unusable."""

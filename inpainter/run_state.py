@@ -79,15 +79,15 @@ class RunState:
                 old.unlink()
 
     def restore(self) -> Place:
-        """Read the last state into modules and optimizers.
+        """Read the last state, if there is one, into modules and optimizers.
 
         Raises:
-            InputError: there is none, or the run was started with other settings.
+            InputError: the run was started with other settings.
             WeightsError: the file is damaged.
         """
         states = _states(self.folder)
         if not states:
-            raise InputError(f"{self.folder}: expected a state-*.safetensors to resume, found none")
+            return Place()
         path = states[-1]
         tensors, metadata = read_tensors(path)
         if metadata.get("sha256") != tensors_sha256(tensors):

@@ -34,6 +34,7 @@ class PaintingRun:
         variant: widths by name.
         photos: what is painted: photos, or for k > 0 an image database.
         neighbors: for k > 0, the database's leave-one-out table.
+        moved: for k > 0, where the database's photos are now, if they were moved.
         validation: photos that decide which network is the best.
         shapes: kinds of holes, taken in turn.
         features: the feature network of perceptual and style loss.
@@ -49,6 +50,7 @@ class PaintingRun:
     k: int = 0
     variant: str = "small"
     neighbors: Path | None = None
+    moved: Path | None = None
     validation: Path | None = None
     shapes: tuple[Shape, ...] = ("strokes",)
     features: FeatureName = "simnet"
@@ -118,7 +120,7 @@ def _photo_sets(run: PaintingRun, caches: Caches) -> tuple[PhotoSet, PhotoSet | 
     validation = photo_set(run.validation, caches) if run.validation else None
     if run.neighbors is None:
         return photo_set(run.photos, caches), validation
-    shelf = Shelf(run.photos, caches)
+    shelf = Shelf(run.photos, caches, run.moved)
     if validation is not None:
         validation = shelf.similar_to(validation.photos, run.k)
     return shelf.training_set(run.neighbors, run.k), validation

@@ -77,7 +77,7 @@ class RunOptions:
 
     Attributes:
         folder: where its files go.
-        resume: go on from the last state.
+        resume: go on from the last state, if there is one.
         workers: processes that make batches; 0 makes them in this one.
         precision: "auto" is bfloat16 on a GPU, float32 on a CPU. float16 is not offered: it needs a
             loss scale, and bfloat16 is as fast.
@@ -119,7 +119,7 @@ def train(
         the path of the network that was kept: the best validated, else the last.
 
     Raises:
-        InputError: the folder holds a run and `resume` was not asked for, or the other way round.
+        InputError: the folder holds a run and `resume` was not asked for, or another run.
         DependencyError: the extra `train` is not installed.
         SimpaintError: a loss became infinite.
     """
@@ -193,6 +193,8 @@ class _Run:
 
     def go(self) -> None:
         """Step, report and check until the end."""
+        if self._out_of_patience():
+            return
         for network in self.task.trained.values():
             network.train()
         processes = self.accelerator
@@ -222,7 +224,7 @@ class _Run:
             sampler=range(self.place.step, self.recipe.steps),
             num_workers=workers,
             pin_memory=processes.device.type == "cuda",
-            prefetch_factor=8 if workers else None,
+            prefetch_factor=4 if workers else None,
             worker_init_fn=_one_thread,
         )
         for batch in loader:

@@ -66,7 +66,7 @@ def test_a_run_that_cannot_be_is_refused_in_one_line(photos: Path, tmp_path: Pat
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database of 12 photos, a seventh of a kind damaged."""
+    """A database of 12 photos, its photos beside it."""
     from simpaint.index_build.build import build_index
 
     folder = tmp_path_factory.mktemp("shelf")
@@ -78,34 +78,48 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder.with_suffix(".simpaint")
 
 
+def write_table(path: Path, lists: list[list[int]]) -> Path:
+    k = len(lists[0])
+    columns = {
+        "id": pa.array(range(len(lists)), pa.int64()),
+        "neighbors": pa.array(lists, pa.list_(pa.int64(), k)),
+        "scores": pa.array([[0.5] * k] * len(lists), pa.list_(pa.float32(), k)),
+    }
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
 def test_neighbors_come_from_the_table_and_photos_without_enough_are_left_out(
     database: Path, tmp_path: Path
 ) -> None:
     shelf = Shelf(database, Caches(tmp_path, 32))
     lists = [[(i + 1) % 12, (i + 2) % 12] for i in range(12)]
-    lists[4] = [3]
+    lists[4] = [3, -1]
     lists[5] = [99, 1]
-    table = pa.table({"id": list(range(12)), "neighbors": lists})
-    pq.write_table(table, tmp_path / "neighbors.parquet")
-    found = shelf.training_set(tmp_path / "neighbors.parquet", 2)
+    table = write_table(tmp_path / "neighbors.parquet", lists)
+    found = shelf.training_set(table, 2)
     assert found.rows.tolist() == [0, 1, 2, 3, 6, 7, 8, 9, 10, 11]
     assert found.neighbors.tolist() == [lists[row] for row in found.rows]
+    with pytest.raises(InputError, match="expected 3 neighbors"):
+        shelf.training_set(table, 3)
 
 
-def test_photos_outside_the_database_get_their_nearest_in_it(
+def test_photos_outside_the_database_get_the_most_similar_in_it(
     database: Path, tmp_path: Path
 ) -> None:
     shelf = Shelf(database, Caches(tmp_path, 64))
     found = shelf.similar_to(shelf.cache, 3)  # as if they were others: each finds itself
     assert found.neighbors[:, 0].tolist() == found.rows.tolist()
+    with pytest.raises(InputError, match="found fewer for 12"):
+        shelf.similar_to(shelf.cache, 13)
 
 
 def test_train_sim_reads_database_table_and_validation(database: Path, tmp_path: Path) -> None:
-    lists = [[(i + 1) % 12] for i in range(12)]
-    table = tmp_path / "neighbors.parquet"
-    pq.write_table(pa.table({"id": list(range(12)), "neighbors": lists}), table)
+    table = write_table(tmp_path / "neighbors.parquet", [[(i + 1) % 12] for i in range(12)])
+    photos = database.with_suffix("").rename(tmp_path / "elsewhere")
     said = simpaint(
         "train", "sim", database, "--neighbors", table, "--out", tmp_path / "run",
-        "--validation", database.with_suffix(""), "--variant", "small", *TINY,
+        "--validation", photos, "--moved", photos, *TINY,
     )  # fmt: skip
+    photos.rename(database.with_suffix(""))
     assert "validation after step 4" in said

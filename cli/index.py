@@ -3,6 +3,7 @@
 import json
 import re
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +12,7 @@ import click
 from .progress import progress_bar
 
 if TYPE_CHECKING:
+    from ..index_build.build import Engine
     from ..index_build.manifest import Level, Manifest
 
 _UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -88,6 +90,16 @@ def index() -> None:
 @_workers
 @_limit_memory
 @_weights
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="This machine, or all machines of a Ray cluster.",
+)
+@click.option(
+    "--address", help="The cluster, HOST:PORT or auto. [default: one started on this machine]"
+)
 def build(photos: Path, out: Path, **options: Any) -> None:  # noqa: ANN401
     """Build a database of PHOTOS: a folder, a list of paths, a .tar or a .parquet.
 
@@ -105,7 +117,19 @@ def build(photos: Path, out: Path, **options: Any) -> None:  # noqa: ANN401
         options["workers"],
         max_pixels=options["max_pixels"],
     )
-    _summary(out, build_index(photos, out, config, progress_bar))
+    with _engine(options["engine"], options["address"]) as engine:
+        _summary(out, build_index(photos, out, config, progress_bar, engine=engine))
+
+
+def _engine(name: str, address: str | None) -> "AbstractContextManager[Engine | None]":
+    """Where a build runs; None for this process."""
+    if name == "ray":
+        from ..index_build.cluster import ray_engine
+
+        return ray_engine(address)
+    if address is not None:
+        raise click.UsageError("--address: expected with --engine ray, found local")
+    return nullcontext()
 
 
 def _summary(database: Path, manifest: "Manifest") -> None:

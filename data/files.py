@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 
 from ..errors import StorageError
 
@@ -34,7 +35,8 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: the disk is full or the folder cannot be written.
     """
-    temporary = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    # Not by the process's number alone: other machines may share the folder.
+    temporary = path.with_name(f".partial-{os.getpid()}-{token_hex(4)}-{path.name}")
     try:
         with storage_errors(path):
             yield temporary

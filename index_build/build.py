@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import torch
 
 from ..data.files import make_folder
 from ..data.images import MAX_PIXELS
+from ..data.progress import Progress
 from ..data.sources import PhotoSource, open_source
 from ..errors import DatabaseError, InputError
 from .descriptors import (
@@ -42,6 +43,9 @@ from .store import (
     read_manifest,
     write_skipped,
 )
+
+if TYPE_CHECKING:
+    from .faiss_index import Fill
 
 WHITENING: Final = "whitening.safetensors"
 _SAMPLE_PER_DIMENSION: Final = 16
@@ -78,6 +82,42 @@ class BuildConfig:
         return EmbedConfig(device, self.batch_size, self.workers, self.shard_size, self.max_pixels)
 
 
+class Engine(Protocol):
+    """Where the two long steps of a build run: describing photos, and filling the index."""
+
+    def embed(
+        self,
+        source: PhotoSource,
+        descriptor: Descriptor,
+        folder: Path,
+        config: BuildConfig,
+        progress: Progress,
+    ) -> tuple[list[ShardInfo], list[Skipped]]:
+        """Write the shards of all of a source's photos that are not there yet: see `embed`."""
+
+    def fill(self, folder: Path, manifest: Manifest) -> "Fill | None":
+        """What fills an index with the shards of a manifest; None to do it here."""
+
+
+class ThisProcess:
+    """The engine of one machine."""
+
+    def embed(
+        self,
+        source: PhotoSource,
+        descriptor: Descriptor,
+        folder: Path,
+        config: BuildConfig,
+        progress: Progress,
+    ) -> tuple[list[ShardInfo], list[Skipped]]:
+        """Write the shards that are not there yet."""
+        how = config.embedding()
+        return embed(source, source.names, descriptor, folder, how, progress=progress)
+
+    def fill(self, folder: Path, manifest: Manifest) -> None:
+        """Leave it to `make_index`."""
+
+
 def build_index(
     photos: Path,
     out: Path,
@@ -85,6 +125,7 @@ def build_index(
     stages: Stages = silently,
     *,
     descriptor: Descriptor | None = None,
+    engine: Engine | None = None,
 ) -> Manifest:
     """Build an image database of all photos of a source, or go on where an earlier run stopped.
 
@@ -95,6 +136,7 @@ def build_index(
         config: how.
         stages: told how far each stage is.
         descriptor: used in place of the one that `config.descriptor` names.
+        engine: what the photos are described by; this process if None.
 
     Returns:
         the manifest of the finished database.
@@ -104,7 +146,7 @@ def build_index(
         DatabaseError: `out` holds something else, or a build of another configuration.
         StorageError: a file cannot be written.
     """
-    config = config or BuildConfig()
+    config, engine = config or BuildConfig(), engine or ThisProcess()
     source = open_source(photos, exclude=out)
     names = source.names
     if not names:
@@ -120,9 +162,7 @@ def build_index(
         if config.descriptor.pca is not None:
             descriptor = _whitened(out, config, source, descriptor, stages)
         with stages("Embedding", "images") as progress:
-            shards, skipped = embed(
-                source, names, descriptor, out, config.embedding(), progress=progress
-            )
+            shards, skipped = engine.embed(source, descriptor, out, config, progress)
         shards = [shard for shard in shards if shard.rows]
         if not shards:
             sweep(out, set())
@@ -131,7 +171,7 @@ def build_index(
                 f"the first: {skipped[0].path}: {skipped[0].reason}"
             )
         manifest = _first_manifest(out, source, descriptor, plan, shards, skipped)
-        return publish(out, manifest, config.index, stages)
+        return publish(out, manifest, config.index, stages, fill=engine.fill(out, manifest))
 
 
 def _plan(config: BuildConfig, descriptor: Descriptor, source: PhotoSource) -> dict[str, JSON]:

@@ -6,7 +6,7 @@ a copy of it with its own shards, and `merge_indexes` puts the copies together.
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from .faiss_tuning import is_exact, set_parameters, tune_index
 
 __all__ = [
     "Choice",
+    "Fill",
     "Made",
     "add_batches",
     "choose_type",
@@ -42,6 +43,9 @@ __all__ = [
     "train_index",
     "write_index",
 ]
+
+Fill: TypeAlias = Callable[[Any, Iterator[tuple[Ids, Vectors]], int, Callable[[int], None]], None]
+"""Adds all vectors to a trained index: see `add_batches`."""
 
 _K: Final = 10  # the recall is of this many neighbors
 
@@ -71,6 +75,7 @@ def make_index(
     memory_limit: int | None = None,
     seed: int = 0,
     progress: Progress = silent,
+    fill: Fill | None = None,
 ) -> Made:
     """Train an index on a sample, fill it batch by batch, and set its parameters by a recall.
 
@@ -82,6 +87,7 @@ def make_index(
         memory_limit: bytes that this may take; None is what the machine has free.
         seed: for the samples that train and measure.
         progress: told of vectors handled, over all passes.
+        fill: adds the vectors where other machines help; `add_batches` if None.
 
     Raises:
         InputError: FAISS does not know the type, there are too few vectors to train it, it does
@@ -106,7 +112,7 @@ def make_index(
     ids, vectors = sample(batches(), count, min(count, learned + SAMPLE), seed, tell)
     if learned:
         train_index(index, vectors[:learned])
-    add_batches(index, batches(), count, tell)
+    (fill or add_batches)(index, batches(), count, tell)
     own_ids, queries = ids[-SAMPLE:], vectors[-SAMPLE:]  # not trained on, where there are enough
     truth = nearest_others(queries, own_ids, batches(), _K, tell).ids
     parameters, recall = tune_index(index, queries, own_ids, truth)

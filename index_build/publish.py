@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ..data.files import storage_errors
 from ..data.progress import Progress, silent
@@ -19,6 +19,9 @@ from .store import (
     iter_vectors,
     write_manifest,
 )
+
+if TYPE_CHECKING:
+    from .faiss_index import Fill
 
 Stages: TypeAlias = Callable[[str, str], AbstractContextManager[Progress]]
 """Called with a stage's title and what it counts ("Embedding", "images")."""
@@ -92,7 +95,12 @@ def choose_index(config: IndexConfig, count: int, d: int) -> tuple[str, str]:
 
 
 def publish(
-    folder: Path, manifest: Manifest, index: IndexConfig | None, stages: Stages = silently
+    folder: Path,
+    manifest: Manifest,
+    index: IndexConfig | None,
+    stages: Stages = silently,
+    *,
+    fill: "Fill | None" = None,
 ) -> Manifest:
     """Make `manifest` the state of the database, and delete the files that only the old one had.
 
@@ -101,6 +109,7 @@ def publish(
         manifest: the new state; its other files are written; `index` and `files` are filled here.
         index: the index to make of the shards; None to keep the one the manifest names.
         stages: told how the index grows.
+        fill: see `make_index`.
 
     Returns:
         the manifest as written.
@@ -109,7 +118,7 @@ def publish(
         StorageError: a file cannot be written.
     """
     if index is not None:
-        manifest = replace(manifest, index=_make_index(folder, manifest, index, stages))
+        manifest = replace(manifest, index=_make_index(folder, manifest, index, stages, fill))
     names = [shard.file for shard in manifest.shards]
     names += [manifest.skipped, manifest.index.file]
     names += [name for name in (manifest.removed, manifest.whitening) if name is not None]
@@ -122,7 +131,9 @@ def publish(
     return manifest
 
 
-def _make_index(folder: Path, manifest: Manifest, config: IndexConfig, stages: Stages) -> IndexInfo:
+def _make_index(
+    folder: Path, manifest: Manifest, config: IndexConfig, stages: Stages, fill: "Fill | None"
+) -> IndexInfo:
     from .faiss_index import make_index, write_index
 
     factory, reason = choose_index(config, manifest.count, manifest.d)
@@ -135,6 +146,7 @@ def _make_index(folder: Path, manifest: Manifest, config: IndexConfig, stages: S
             memory_limit=config.memory_limit,
             seed=config.seed,
             progress=progress,
+            fill=fill,
         )
     file = f"index-{manifest.generation:05d}.faiss"
     write_index(made.index, folder / file)

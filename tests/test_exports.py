@@ -17,6 +17,10 @@ PUBLIC = {
         database_descriptor iter_vectors load_descriptor open_checked read_manifest read_removed
         rebuild remove rows
     """,
+    "simpaint.inpainter": """
+        LossWeights PConvUNet PartialConv2d RECIPES Recipe SimUNet Stage UNetConfig VARIANTS
+        build_unet inpainting_loss
+    """,
     "simpaint.retrieval": """
         ImageDatabase NeighborTable Retrieved Retriever read_neighbors write_neighbors
     """,

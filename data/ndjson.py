@@ -7,7 +7,7 @@ unusual in it is left to `parse_line`, which says what is wrong.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import orjson
@@ -22,10 +22,16 @@ MAX_RAW: Final = 1e6  # pixels of any screen
 
 _NUMBER: Final = np.isin(np.arange(256), np.frombuffer(b"0123456789.+-eE", np.uint8))
 _NOT_NUMBER: Final = bytes(np.flatnonzero(~_NUMBER).astype(np.uint8))
-Points = NDArray[np.float64] | NDArray[np.uint8]
+Points = NDArray[Any]  # float64 in pixels, or uint8 in the box
 
 # What stands between two lists of numbers, by its length: next list, next stroke, next drawing.
 _GAPS: Final = {3: b"],[", 5: b"]],[[", 8: b"]]]}\n[[["}
+_WORD: Final = np.dtype("<u8")  # 8 bytes of text, compared at once
+_GAP_WORDS: Final = np.zeros(9, _WORD)
+_GAP_MASKS: Final = np.zeros(9, _WORD)
+for _length, _gap in _GAPS.items():
+    _GAP_WORDS[_length] = int.from_bytes(_gap, "little")
+    _GAP_MASKS[_length] = (1 << 8 * _length) - 1
 
 
 @dataclass(frozen=True)
@@ -77,13 +83,13 @@ def _heads(heads: list[bytes]) -> tuple[list[str], NDArray[np.uint64]] | None:
     text = b"[" + b"0},\n".join(heads) + b"0}]"
     try:
         records = orjson.loads(text)
-        # As many "drawing": 0 as records, and one in each: no line can lean on its neighbors.
-        keys = "".join([record["key_id"] for record in records if record["drawing"] == 0])
+        # As many records as lines, each with its "drawing": 0: none leans on its neighbors.
+        keys = [record["key_id"] for record in records if record["drawing"] == 0]
         words = [record["word"] for record in records]
-        ids = np.array([int(record["key_id"]) for record in records], np.uint64)
+        ids = np.array([*map(int, keys)], np.uint64)
         sound = (
-            len(records) == len(heads) == text.count(b'"drawing":0}')
-            and keys.isdecimal()
+            len(keys) == len(heads) == len(records)
+            and "".join(keys).isdecimal()
             and all(isinstance(word, str) and word for word in set(words))
         )
     except (ValueError, TypeError, KeyError, OverflowError):
@@ -113,8 +119,8 @@ def _columns(body: bytes, lists: int) -> tuple[Ints, Ints, Points] | None:
         return None
     strokes = np.diff(np.flatnonzero(gaps[:, -1] == 8), prepend=-1)
     points = lengths[:, 0]
-    which = np.repeat(np.tile(np.arange(lists, dtype=np.uint8), len(points)), lengths.reshape(-1))
-    xy = np.stack([values[which == 0], values[which == 1]], axis=1)
+    x = np.repeat((lists - 1) * starts(points), points) + np.arange(points.sum())
+    xy = np.stack([values[x], values[x + np.repeat(points, points)]], axis=1)
     if strokes.max() > MAX_STROKES or (lists == 3 and not raw_is_sound(xy, points, strokes)):
         return None
     return strokes, points, xy
@@ -134,13 +140,12 @@ def _lists(text: NDArray[np.uint8], stop: Ints, following: Ints) -> tuple[Ints, 
     gap = gap[ends]
     if gap[-1] != 8 or ((text[stop] == ord(",")) == wide).any():
         return None
-    known = 0
-    for length, expected in _GAPS.items():
-        places = stop[ends[gap == length]]
-        known += len(places)
-        if any((text[places + i] != c).any() for i, c in enumerate(expected)):
-            return None
-    return (np.diff(ends, prepend=-1), gap) if known == len(gap) else None
+    if gap.max() > 8 or not _GAP_MASKS[gap].all():
+        return None
+    words: NDArray[np.uint64] = np.ndarray(len(text) - 7, _WORD, text, strides=(1,))
+    if ((words[stop[ends]] & _GAP_MASKS[gap]) != _GAP_WORDS[gap]).any():
+        return None
+    return np.diff(ends, prepend=-1), gap
 
 
 def _integers(text: NDArray[np.uint8], first: Ints, stop: Ints) -> NDArray[np.uint8] | None:

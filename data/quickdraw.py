@@ -152,7 +152,7 @@ def _read_block(task: _Block) -> list[Drawings | Damage]:
                 sound.append(parse_line(line))
         except ValueError as error:
             items.append(Damage(path, f"line {number + i}", str(error)))
-    items += [_drawings(*group) for _, group in groupby(sound, lambda lines: lines.raw)]
+    items += [_drawings(_join([*group])) for _, group in groupby(sound, lambda lines: lines.raw)]
     return items
 
 
@@ -177,16 +177,24 @@ def _line_blocks(source: IO[bytes]) -> Iterator[bytes | None]:
         yield rest + b"\n"
 
 
-def _drawings(*lines: Lines) -> Drawings:
-    """Lines of the same form, in the 256x256 box."""
-    words = [word for part in lines for word in part.words]
-    ids = np.concatenate([part.ids for part in lines])
-    strokes = np.concatenate([part.strokes for part in lines])
-    points = np.concatenate([part.points for part in lines])
-    xy = np.concatenate([part.xy for part in lines])
-    if lines[0].raw:
-        points, xy = simplify(xy, points, strokes)
-    return Drawings(words, ids, strokes, points, xy)
+def _join(parts: list[Lines]) -> Lines:
+    """Lines of the same form as one."""
+    return Lines(
+        parts[0].raw,
+        [word for part in parts for word in part.words],
+        np.concatenate([part.ids for part in parts]),
+        np.concatenate([part.strokes for part in parts]),
+        np.concatenate([part.points for part in parts]),
+        np.concatenate([part.xy for part in parts]),
+    )
+
+
+def _drawings(lines: Lines) -> Drawings:
+    """Lines of either form, in the 256x256 box."""
+    points, xy = lines.points, lines.xy
+    if lines.raw:
+        points, xy = simplify(xy, points, lines.strokes)
+    return Drawings(lines.words, lines.ids, lines.strokes, points, xy)
 
 
 def _read_binary(source: IO[bytes], path: Path) -> Iterator[Drawings | Damage]:

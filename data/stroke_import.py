@@ -172,8 +172,8 @@ class _BankWriter:
     def add(self, drawings: Drawings) -> None:
         """Take drawings of any categories; write the batches that are full."""
         start = 0
-        for category, group in groupby(drawings.categories):
-            stop = start + sum(1 for _ in group)
+        for category, count in _runs(drawings.categories):
+            stop = start + count
             waiting = self._waiting.setdefault(category, _Waiting([]))
             waiting.add(_slice(drawings, start, stop))
             if waiting.strokes >= BATCH_STROKES or waiting.points >= BATCH_POINTS:
@@ -196,6 +196,13 @@ class _BankWriter:
         for start, stop in _cuts(whole.strokes):
             batch = record_batch(_slice(whole, start, stop), self.names)
             self._writer.write_batch(batch, custom_metadata={"sha256": batch_digest(batch)})
+
+
+def _runs(names: list[str]) -> list[tuple[str, int]]:
+    """Each name with how often it follows itself."""
+    if names.count(names[0]) == len(names):
+        return [(names[0], len(names))]
+    return [(name, len([*group])) for name, group in groupby(names)]
 
 
 def _cuts(strokes: Ints) -> list[tuple[int, int]]:

@@ -93,7 +93,7 @@ def test_a_block_at_once_is_read_as_line_by_line(
     drawn: list[Drawing], raw: bool, separators: tuple[str, str]
 ) -> None:
     if raw:
-        drawn = [[[*s, [n * 0.1 for n in s[0]]] for s in drawing] for drawing in drawn]
+        drawn = [[[*s, s[0]] for s in drawing] for drawing in drawn]
     records = [{"word": "a [cat], é", "key_id": "12", "drawing": drawing} for drawing in drawn]
     text = [json.dumps(r, separators=separators, ensure_ascii=False).encode() for r in records]
     block = parse_block(b"\n".join(text) + b"\n")

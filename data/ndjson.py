@@ -120,7 +120,7 @@ def _columns(body: bytes, lists: int) -> tuple[Ints, Ints, Points] | None:
     strokes = np.diff(np.flatnonzero(gaps[:, -1] == 8), prepend=-1)
     points = lengths[:, 0]
     x = np.repeat((lists - 1) * starts(points), points) + np.arange(points.sum())
-    xy = np.stack([values[x], values[x + np.repeat(points, points)]], axis=1)
+    xy: Points = np.stack([values[x], values[x + np.repeat(points, points)]], axis=1)
     if strokes.max() > MAX_STROKES or (lists == 3 and not raw_is_sound(xy, points, strokes)):
         return None
     return strokes, points, xy

@@ -10,7 +10,6 @@ from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import VGG16_Weights
 
 from ..errors import WeightsError
 from .tensors import check_tensors, read_tensors
@@ -21,7 +20,8 @@ POOLS = (4, 9, 16)
 """Outputs of the first three poolings, the feature spaces of perceptual losses."""
 
 _WIDTHS = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512)
-_URL: str = VGG16_Weights.IMAGENET1K_V1.url
+# `VGG16_Weights.IMAGENET1K_V1.url`; importing torchvision takes longer than importing torch.
+_URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
-from torchvision.models import vgg16
+from torchvision.models import VGG16_Weights, vgg16
 
 from simpaint.errors import WeightsError
 from simpaint.index_build import vgg
@@ -28,6 +28,10 @@ def serve(pth: Path, digest: str, cache: Path, monkeypatch: pytest.MonkeyPatch) 
     source = pth.rename(pth.with_name(f"vgg16-{digest}.pth"))
     monkeypatch.setattr(vgg, "_URL", source.as_uri())
     monkeypatch.setattr(torch.hub, "_hub_dir", str(cache))
+
+
+def test_the_weights_are_torchvisions() -> None:
+    assert VGG16_Weights.IMAGENET1K_V1.url == vgg._URL
 
 
 def test_equals_torchvisions_network_at_every_tap(state: dict[str, Tensor]) -> None:

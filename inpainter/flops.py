@@ -46,5 +46,5 @@ def describe_cost(task: Task, batches: dict[int, Batch], recipe: Recipe) -> str:
     photos = sum(stage.steps * stage.batch for stage in recipe.stages)
     return (
         f"{parameters / 1e6:.2f} million parameters; {sizes}; "
-        f"{recipe.steps:,} steps of {photos:,} photos: {total / 1e15:.3f} PFLOP"
+        f"{recipe.steps:,} steps of {photos:,} photos: {total / 1e15:.3g} PFLOP"
     )

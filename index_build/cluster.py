@@ -7,6 +7,7 @@ folder stands is only known from its files; Ray keeps nothing.
 """
 
 import importlib
+import logging
 import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -58,7 +59,7 @@ def ray_engine(address: str | None = None, cpus: int | None = None) -> Iterator[
     if address is None:
         where = {"address": "local", "num_cpus": cpus, "include_dashboard": False}
     try:
-        ray.init(**where, configure_logging=False, log_to_driver=False)
+        ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError) as error:
         what = "cannot be started" if address is None else f"does not answer at {address}"
         raise InputError(f"--engine ray: Ray {what}: {_first_line(error)}") from error

@@ -175,9 +175,9 @@ def render(
 @click.option(
     "--workers",
     type=click.IntRange(1),
-    default=min(4, os.cpu_count() or 1),
-    show_default="processors, at most 4",
-    help="Processes.",
+    default=min(2, os.cpu_count() or 1),
+    show_default=True,
+    help="Processes, of 130 MB each.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def import_(drawings: tuple[Path, ...], out: Path, workers: int, as_json: bool) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import accumulate, groupby, pairwise
+from itertools import accumulate, pairwise
 from multiprocessing import get_context
 from pathlib import Path
 from types import TracebackType
@@ -18,15 +18,15 @@ from ..errors import DrawingsError
 from .files import make_folder, replacing
 from .progress import Progress, silent
 from .quickdraw import Damage, Drawings, MapBlocks, drawing_files, read_drawings
-from .simplify import Ints
+from .simplify import Ints, starts
 from .strokes import SCHEMA, batch_digest, metadata, record_batch
 
 BATCH_STROKES: Final = 65_536
-BATCH_POINTS: Final = 4_000_000
-MAX_PENDING: Final = 16_000_000  # points that wait for their batch to fill: 32 MB
+MAX_POINTS: Final = 4_000_000  # that wait to be written; more make larger batches and take memory
+MAX_DRAWINGS: Final = 200_000
 MAX_CATEGORIES: Final = 10_000
 SHOWN_DAMAGE: Final = 10
-WORTH_A_WORKER: Final = 1 << 24  # bytes of drawings; starting a process takes as long
+WORTH_A_WORKER: Final = 1 << 27  # bytes of drawings; for fewer, starting it takes longer
 SOURCE: Final = "Quick, Draw! by Google, CC BY 4.0"
 
 _T = TypeVar("_T")
@@ -64,7 +64,8 @@ def import_drawings(
     Args:
         paths: files, or folders of them.
         out: the bank to write, an Arrow IPC file.
-        workers: processes that parse, where there is enough to parse; the bank is the same.
+        workers: processes that parse, where there is enough to parse; the bank is the same. Each
+            takes about 130 MB.
         progress: called with bytes read and bytes in all.
 
     Raises:
@@ -131,26 +132,12 @@ def _mapping(workers: int) -> Iterator[MapBlocks]:
         yield map_ahead
 
 
-@dataclass
-class _Waiting:
-    """Drawings of one category, until there are enough for a batch."""
-
-    parts: list[Drawings]
-    strokes: int = 0
-    points: int = 0
-
-    def add(self, drawings: Drawings) -> None:
-        self.parts.append(drawings)
-        self.strokes += len(drawings.points)
-        self.points += len(drawings.xy)
-
-
 class _BankWriter:
     """Writes drawings as batches of one category each."""
 
     def __init__(self, path: Path) -> None:
         self.names: list[str] = []  # grows; the file stores what is new with each batch
-        self._waiting: dict[str, _Waiting] = {}
+        self._waiting: list[Drawings] = []
         schema = SCHEMA.with_metadata(metadata(synthetic=False, source=SOURCE))
         options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
         self._sink = pa.OSFile(str(path), "wb")
@@ -170,65 +157,67 @@ class _BankWriter:
         self._sink.close()
 
     def add(self, drawings: Drawings) -> None:
-        """Take drawings of any categories; write the batches that are full."""
-        start = 0
-        for category, count in _runs(drawings.categories):
-            stop = start + count
-            waiting = self._waiting.setdefault(category, _Waiting([]))
-            waiting.add(_slice(drawings, start, stop))
-            if waiting.strokes >= BATCH_STROKES or waiting.points >= BATCH_POINTS:
-                self._write(category)
-            start = stop
-        if sum(waiting.points for waiting in self._waiting.values()) > MAX_PENDING:
+        """Take drawings of any categories; write them when enough have come."""
+        self._waiting.append(drawings)
+        if (
+            sum(len(part.ids) for part in self._waiting) > MAX_DRAWINGS
+            or sum(len(part.xy) for part in self._waiting) > MAX_POINTS
+        ):
             self.flush()
 
     def flush(self) -> None:
-        """Write all that waits."""
-        for category in [*self._waiting]:
-            self._write(category)
-
-    def _write(self, category: str) -> None:
-        if category not in self.names:
-            self.names.append(category)
-        if len(self.names) > MAX_CATEGORIES:
-            raise DrawingsError(f"more than {MAX_CATEGORIES} categories")
-        whole = _join(self._waiting.pop(category).parts)
-        for start, stop in _cuts(whole.strokes):
-            batch = record_batch(_slice(whole, start, stop), self.names)
-            self._writer.write_batch(batch, custom_metadata={"sha256": batch_digest(batch)})
-
-
-def _runs(names: list[str]) -> list[tuple[str, int]]:
-    """Each name with how often it follows itself."""
-    if names.count(names[0]) == len(names):
-        return [(names[0], len(names))]
-    return [(name, len([*group])) for name, group in groupby(names)]
+        """Write all that waits, by category."""
+        if not self._waiting:
+            return
+        whole = _join(self._waiting)
+        self._waiting = []
+        for category, which in _by_category(whole.categories):
+            if category not in self.names:
+                self.names.append(category)
+            if len(self.names) > MAX_CATEGORIES:
+                raise DrawingsError(f"more than {MAX_CATEGORIES} categories")
+            for part in _cuts(whole.strokes[which]):
+                batch = record_batch(_take(whole, which[part]), self.names)
+                self._writer.write_batch(batch, custom_metadata={"sha256": batch_digest(batch)})
 
 
-def _cuts(strokes: Ints) -> list[tuple[int, int]]:
-    """Ranges of whole drawings of at most `BATCH_STROKES` strokes together."""
+def _by_category(names: list[str]) -> Iterator[tuple[str, Ints]]:
+    """Each name, sorted, with where it stands in the list."""
+    codes = {name: code for code, name in enumerate(sorted(set(names)))}
+    of_each = np.array([codes[name] for name in names])
+    for name, code in codes.items():
+        yield name, np.flatnonzero(of_each == code)
+
+
+def _cuts(strokes: Ints) -> list[slice]:
+    """Runs of whole drawings of at most `BATCH_STROKES` strokes together."""
     ends = np.cumsum(strokes)
     cuts = [0]
     while cuts[-1] < len(strokes):
         taken = ends[cuts[-1] - 1] if cuts[-1] else 0
         fit = int(np.searchsorted(ends, taken + BATCH_STROKES, side="right"))
         cuts.append(max(fit, cuts[-1] + 1))
-    return [*pairwise(cuts)]
+    return [slice(*pair) for pair in pairwise(cuts)]
 
 
-def _slice(drawings: Drawings, start: int, stop: int) -> Drawings:
-    """Drawings `start` to `stop`; copies, so that a few do not keep their whole block alive."""
-    if start == 0 and stop == len(drawings.ids):
-        return drawings
-    first, last = np.append(0, np.cumsum(drawings.strokes))[[start, stop]]
-    low, high = np.append(0, np.cumsum(drawings.points))[[first, last]]
+def _take(drawings: Drawings, which: Ints) -> Drawings:
+    """Some of the drawings, in the order of `which`."""
+    strokes = drawings.strokes[which]
+    rows = _ranges(starts(drawings.strokes)[which], strokes)
+    points = drawings.points[rows]
     return Drawings(
-        drawings.categories[start:stop],
-        drawings.ids[start:stop].copy(),
-        drawings.strokes[start:stop].copy(),
-        drawings.points[first:last].copy(),
-        drawings.xy[low:high].copy(),
+        [drawings.categories[i] for i in which],
+        drawings.ids[which],
+        strokes,
+        points,
+        drawings.xy[_ranges(starts(drawings.points)[rows], points)],
     )
+
+
+def _ranges(first: Ints, counts: Ints) -> Ints:
+    """first[0], first[0] + 1, ... (counts[0] of them), first[1], ..."""
+    ranges: Ints = np.repeat(first - starts(counts), counts) + np.arange(counts.sum())
+    return ranges
 
 
 def _join(parts: Sequence[Drawings]) -> Drawings:

@@ -91,7 +91,7 @@ def test_batches_keep_drawings_and_categories_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strokes: int, waiting: int
 ) -> None:
     monkeypatch.setattr(stroke_import, "BATCH_STROKES", strokes)
-    monkeypatch.setattr(stroke_import, "MAX_PENDING", waiting)
+    monkeypatch.setattr(stroke_import, "MAX_POINTS", waiting)
     files = [write(tmp_path / f"{i}.ndjson", made_up(40, [*"xyz"])) for i in range(3)]
     import_drawings(files, tmp_path / "out.arrow")
     assert sorted(content(StrokeBank.open(tmp_path / "out.arrow"))) == sorted(

@@ -138,6 +138,7 @@ class _BankWriter:
     def __init__(self, path: Path) -> None:
         self.names: list[str] = []  # grows; the file stores what is new with each batch
         self._waiting: list[Drawings] = []
+        self._drawings = self._points = 0  # that wait
         schema = SCHEMA.with_metadata(metadata(synthetic=False, source=SOURCE))
         options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
         self._sink = pa.OSFile(str(path), "wb")
@@ -159,10 +160,9 @@ class _BankWriter:
     def add(self, drawings: Drawings) -> None:
         """Take drawings of any categories; write them when enough have come."""
         self._waiting.append(drawings)
-        if (
-            sum(len(part.ids) for part in self._waiting) > MAX_DRAWINGS
-            or sum(len(part.xy) for part in self._waiting) > MAX_POINTS
-        ):
+        self._drawings += len(drawings.ids)
+        self._points += len(drawings.xy)
+        if self._drawings > MAX_DRAWINGS or self._points > MAX_POINTS:
             self.flush()
 
     def flush(self) -> None:
@@ -171,6 +171,7 @@ class _BankWriter:
             return
         whole = _join(self._waiting)
         self._waiting = []
+        self._drawings = self._points = 0
         for category, which in _by_category(whole.categories):
             if category not in self.names:
                 self.names.append(category)
@@ -202,6 +203,8 @@ def _cuts(strokes: Ints) -> list[slice]:
 
 def _take(drawings: Drawings, which: Ints) -> Drawings:
     """Some of the drawings, in the order of `which`."""
+    if which[-1] - which[0] == len(which) - 1:  # neighbors, as nearly always: no copy
+        return _slice(drawings, which[0], which[-1] + 1)
     strokes = drawings.strokes[which]
     rows = _ranges(starts(drawings.strokes)[which], strokes)
     points = drawings.points[rows]
@@ -211,6 +214,17 @@ def _take(drawings: Drawings, which: Ints) -> Drawings:
         strokes,
         points,
         drawings.xy[_ranges(starts(drawings.points)[rows], points)],
+    )
+
+
+def _slice(drawings: Drawings, start: int, stop: int) -> Drawings:
+    rows = slice(drawings.strokes[:start].sum(), drawings.strokes[:stop].sum())
+    return Drawings(
+        drawings.categories[start:stop],
+        drawings.ids[start:stop],
+        drawings.strokes[start:stop],
+        drawings.points[rows],
+        drawings.xy[drawings.points[: rows.start].sum() : drawings.points[: rows.stop].sum()],
     )
 
 

@@ -6,14 +6,14 @@ import threading
 import time
 import warnings
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.shared_memory import SharedMemory
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -40,11 +40,13 @@ class DecodedBatch(NamedTuple):
         squares: uint8 RGB (n, S, S, 3), zeros where a photo could not be used; overwritten as soon
             as the next batch is asked for.
         outcomes: for each photo what is known of it, or the reason why it could not be used.
+        result: what `use` made of the squares.
     """
 
     names: list[str]
     squares: Pixels
     outcomes: list[Usable | str]
+    result: Any
 
 
 def decode_ahead(
@@ -55,6 +57,7 @@ def decode_ahead(
     batch_size: int,
     workers: int,
     processes: bool = False,
+    use: Callable[[Pixels], Any] | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> Generator[DecodedBatch, None, None]:
     """Decode batches of photos to squares while the caller works on earlier ones.
@@ -67,6 +70,7 @@ def decode_ahead(
         workers: how many batches are decoded at once.
         processes: decode in processes and not in threads. Threads start at once and suffice up to
             a few thousand photos a second, beyond which they wait for Python's global lock.
+        use: what to do with a batch's squares, in the thread that decoded them; not in processes.
         max_pixels: photos of more pixels are not decoded.
 
     Yields:
@@ -75,11 +79,11 @@ def decode_ahead(
     Raises:
         SimpaintError: a decoding process died.
     """
-    pending: deque[tuple[list[str], int, Future[list[Usable | str]]]] = deque()
+    pending: deque[tuple[list[str], int, Future[_Result]]] = deque()
     waiting = iter(batches)
     shape = (workers + _SPARE, batch_size, size, size, 3)
     free = deque(range(shape[0]))
-    with _pool(source, shape, workers, processes, max_pixels) as (pool, decode, slots):
+    with _pool(source, shape, workers, processes, use, max_pixels) as (pool, decode, slots):
         while True:
             while free and (names := next(waiting, None)) is not None:
                 slot = free.popleft()
@@ -88,25 +92,30 @@ def decode_ahead(
                 return
             names, slot, future = pending.popleft()
             try:
-                outcomes = future.result()
+                outcomes, result = future.result()
             except BrokenProcessPool as error:
                 raise SimpaintError(
                     "a decoding process died: out of memory, or a script that builds an index "
                     'without `if __name__ == "__main__":`'
                 ) from error
-            yield DecodedBatch(names, slots[slot, : len(names)], outcomes)
+            yield DecodedBatch(names, slots[slot, : len(names)], outcomes, result)
             free.append(slot)
 
 
+_Use = Callable[[Pixels], Any] | None
+_Result = tuple[list[Usable | str], Any]
+
+
 class _Decoder:
-    """Decodes a batch into one of the slots it was given."""
+    """Decodes a batch into one of the slots it was given, and lets it be used."""
 
-    def __init__(self, source: PhotoSource, slots: Pixels, max_pixels: int) -> None:
-        self.source, self.slots, self.max_pixels = source, slots, max_pixels
+    def __init__(self, source: PhotoSource, slots: Pixels, use: _Use, max_pixels: int) -> None:
+        self.source, self.slots, self.use, self.max_pixels = source, slots, use, max_pixels
 
-    def __call__(self, names: list[str], slot: int) -> list[Usable | str]:
-        squares = self.slots[slot]
-        return [self._decode(name, out) for name, out in zip(names, squares, strict=False)]
+    def __call__(self, names: list[str], slot: int) -> _Result:
+        squares = self.slots[slot, : len(names)]
+        outcomes = [self._decode(name, out) for name, out in zip(names, squares, strict=True)]
+        return outcomes, self.use(squares) if self.use else None
 
     def _decode(self, name: str, out: Pixels) -> Usable | str:
         size = out.shape[0]
@@ -125,12 +134,12 @@ class _Decoder:
 
 
 _Shape = tuple[int, int, int, int, int]
-_Pool = tuple[Executor, "_Decoder | partial[list[Usable | str]]", Pixels]
+_Pool = tuple[Executor, "_Decoder | partial[_Result]", Pixels]
 
 
 @contextmanager
 def _pool(
-    source: PhotoSource, shape: _Shape, workers: int, processes: bool, max_pixels: int
+    source: PhotoSource, shape: _Shape, workers: int, processes: bool, use: _Use, max_pixels: int
 ) -> Iterator[_Pool]:
     """Workers, the function they run, and the slots it fills."""
     with ExitStack() as stack:
@@ -150,7 +159,7 @@ def _pool(
             slots = np.empty(shape, np.uint8)
             pool = ThreadPoolExecutor(workers, "decode")
             stack.callback(pool.shutdown, cancel_futures=True)
-            yield pool, _Decoder(source, slots, max_pixels), slots
+            yield pool, _Decoder(source, slots, use, max_pixels), slots
 
 
 _decoder: _Decoder | None = None  # one a process, set as it starts
@@ -167,7 +176,7 @@ def _start_process(
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     _memory = SharedMemory(memory)
     slots: Pixels = np.ndarray(shape, np.uint8, _memory.buf)
-    _decoder = _Decoder(reopen_source(kind, Path(root)), slots, max_pixels)
+    _decoder = _Decoder(reopen_source(kind, Path(root)), slots, None, max_pixels)
 
 
 def _end_with(parent: int) -> None:
@@ -177,6 +186,6 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _decode_in_process(names: list[str], slot: int) -> list[Usable | str]:
+def _decode_in_process(names: list[str], slot: int) -> _Result:
     assert _decoder is not None  # noqa: S101 - set by the initializer
     return _decoder(names, slot)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..data.decoding import DecodedBatch, Usable, decode_ahead
-from ..data.images import MAX_PIXELS
+from ..data.images import MAX_PIXELS, Pixels
 from ..data.progress import Progress, silent
 from ..data.sources import PhotoSource
 from .descriptors import Descriptor
@@ -45,7 +45,7 @@ class EmbedConfig:
         device: "cpu", "cuda" or "cuda:1"; where pictures become floats.
         batch_size: photos that pass through the network at once; vectors depend on it in their
             last bits.
-        workers: how many batches are decoded at once; all processors if None.
+        workers: how many batches are worked on at once; as many as processors if None.
         shard_size: entries of the source that make a shard.
         max_pixels: photos of more pixels are skipped.
     """
@@ -149,21 +149,64 @@ def describe(
     descriptor: Descriptor,
     config: EmbedConfig,
 ) -> Generator[Described, None, None]:
-    """Describe batches of photos, decoding and uploading the next ones meanwhile.
+    """Describe batches of photos, several at once.
+
+    On the CPU each worker decodes a batch and runs the network on it, by one thread: networks that
+    share processors with decoders wait for each other at every layer. A GPU is fed by processes,
+    since it outruns what threads can decode.
 
     Yields:
         for each batch its names, what is known of each photo, and vectors (n, d) float32.
     """
+    on_gpu, threads = config.device.startswith("cuda"), torch.get_num_threads()
+
+    def use(squares: Pixels) -> NDArray[np.float32]:
+        torch.set_num_threads(1)
+        vectors: NDArray[np.float32] = descriptor(_floats(torch.from_numpy(squares))).numpy()
+        return vectors
+
     decoded = decode_ahead(
         source,
         batches,
         descriptor.input_size,
         batch_size=config.photos_at_once,
         workers=config.workers or _processors(),
-        processes=config.device.startswith("cuda"),  # a GPU outruns what threads can decode
+        processes=on_gpu,
+        use=None if on_gpu else use,
         max_pixels=config.max_pixels,
     )
-    upload = _Upload(decoded, torch.device(config.device))
+    if on_gpu:
+        yield from _describe_on_gpu(decoded, descriptor, torch.device(config.device))
+        return
+    try:
+        with closing(decoded):
+            for batch in decoded:
+                yield Described(batch.names, batch.outcomes, batch.result)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _floats(squares: Tensor) -> Tensor:
+    """uint8 (B, S, S, 3) to float32 (B, 3, S, S) in [0, 1], in memory as channels_last has it."""
+    return squares.float().div_(255).permute(0, 3, 1, 2)
+
+
+def _describe_on_gpu(
+    decoded: Generator[DecodedBatch, None, None], descriptor: Descriptor, device: torch.device
+) -> Iterator[Described]:
+    """Describe batches while the next one is on its way to the GPU."""
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+    def upload() -> tuple[list[str], list[Usable | str], Tensor] | None:
+        batch = next(decoded, None)
+        if batch is None:
+            return None
+        with torch.cuda.stream(stream):  # a copy does not queue behind the network
+            pinned = torch.from_numpy(batch.squares).pin_memory()
+            images = _floats(pinned.to(device, non_blocking=True))
+        stream.synchronize()
+        return batch.names, batch.outcomes, images
+
     with closing(decoded), ThreadPoolExecutor(1, "upload") as ahead:
         coming = ahead.submit(upload)
         while (batch := coming.result()) is not None:
@@ -174,29 +217,6 @@ def describe(
 
 def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-class _Upload:
-    """Fetches the next batch and makes it float32 (B, 3, S, S) in [0, 1] on the device."""
-
-    def __init__(self, decoded: Iterator[DecodedBatch], device: torch.device) -> None:
-        self._decoded, self._device = decoded, device
-        # A stream of its own, so that a copy does not queue behind the network.
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
-
-    def __call__(self) -> tuple[list[str], list[Usable | str], Tensor] | None:
-        batch = next(self._decoded, None)
-        if batch is None:
-            return None
-        squares = torch.from_numpy(batch.squares)  # (B, S, S, 3) uint8, soon overwritten
-        if self._stream is None:
-            images = squares.float()
-        else:
-            with torch.cuda.stream(self._stream):
-                images = squares.pin_memory().to(self._device, non_blocking=True).float()
-            self._stream.synchronize()
-        # (B, 3, S, S), in memory already as channels_last wants it
-        return batch.names, batch.outcomes, images.div_(255).permute(0, 3, 1, 2)
 
 
 def _write(folder: Path, shard: _Shard, rows: list[Described]) -> None:

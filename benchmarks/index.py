@@ -202,7 +202,7 @@ def in_process(*arguments: object) -> dict[str, Any]:
 def measure(counts: list[int]) -> Iterator[tuple[int, dict[str, Any], dict[str, Any]]]:
     """Build and search a database of each size, one at a time on disk."""
     for count in counts:
-        with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        with tempfile.TemporaryDirectory() as folder:
             write(Path(folder) / "db", count)
             built = in_process("build", Path(folder) / "db", count)
             yield count, built, in_process("search", Path(folder) / "db", count)

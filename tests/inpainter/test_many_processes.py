@@ -38,7 +38,8 @@ def test_two_processes_learn_what_one_learns(cache: PhotoCache, tmp_path: Path) 
     both = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     states = []
     for name, launch in (("one", []), ("two", both)):
-        command = [sys.executable, *launch, script, cache.folder, tmp_path / name]
+        arguments = [script, cache.folder, tmp_path / name]
+        command = [sys.executable, *launch, *map(str, arguments)]
         subprocess.run(command, check=True, capture_output=True, timeout=600)
         states.append(load_file(tmp_path / name / "state-00000006.safetensors"))
     for key, value in states[0].items():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from ..data.files import replacing
@@ -23,7 +23,7 @@ def write_tensors(
     """
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
-        save_file(contiguous, temporary, dict(metadata or {}))
+        temporary.write_bytes(save(contiguous, dict(metadata or {})))  # save_file's mode is 0600
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

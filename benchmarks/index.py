@@ -177,7 +177,9 @@ def embed(photos: Path, count: int) -> dict[str, Any]:
     config = EmbedConfig("cuda" if torch.cuda.is_available() else "cpu")
 
     def whole(_: int) -> None:
-        for _ in describe(source, batches_of(names, config.photos_at_once), descriptor, config):
+        for _batch in describe(
+            source, batches_of(names, config.photos_at_once), descriptor, config
+        ):
             pass
 
     size = descriptor.input_size

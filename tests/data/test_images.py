@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
+
 from simpaint.data.drawn_faces import drawn_face
 from simpaint.data.images import decode, read_mask, read_photo, square, write_mask
 from simpaint.errors import ImageError

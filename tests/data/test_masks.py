@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from simpaint.data.buckets import BUCKET_EDGES, bucket_of, hole_ratio
 from simpaint.data.hole_shapes import random_blocks
@@ -26,7 +27,7 @@ def recipes(generator: MaskGenerator, count: int) -> list[Recipe]:
     return [generator.draw(index, out) for index in range(count)]
 
 
-def distance_to_strokes(recipe: Recipe, size: int) -> tuple[np.ndarray, np.ndarray]:
+def distance_to_strokes(recipe: Recipe, size: int) -> NDArray[np.float64]:
     """How far each pixel is inside (negative) or outside the strokes, in pixels of the result.
 
     The slow way: every pixel of the result is taken back through crop and upscaling to the
@@ -44,7 +45,7 @@ def distance_to_strokes(recipe: Recipe, size: int) -> tuple[np.ndarray, np.ndarr
             along = np.clip(along, 0, 1)
             distance = np.hypot(x - ax - along * (bx - ax), y - ay - along * (by - ay))
             outside = np.minimum(outside, distance - width / 2)
-    return outside * recipe.scale * size / 256
+    return np.asarray(outside * recipe.scale * size / 256)
 
 
 @pytest.mark.parametrize("size", [256, 64, 515])

@@ -106,7 +106,7 @@ def test_a_damaged_tar_is_refused_and_not_read_in_part(tmp_path: Path) -> None:
     path = tar_of(tmp_path / "photos.tar", list(PHOTOS.items()))
     content = bytearray(path.read_bytes())
     path.write_bytes(content[:2500])
-    with pytest.raises(InputError, match="expected an uncompressed tar|damaged header"):
+    with pytest.raises(InputError, match=r"expected an uncompressed tar|damaged header"):
         open_source(path)
     content[512 * 3] ^= 1  # the second photo's header
     path.write_bytes(content)

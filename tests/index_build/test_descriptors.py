@@ -6,15 +6,15 @@ import torch
 from torch import Tensor
 
 from simpaint.errors import InputError, WeightsError
-from simpaint.index_build import descriptors as module
 from simpaint.index_build.descriptors import (
     DescriptorConfig,
     Whitened,
     Whitening,
     load_descriptor,
 )
+from simpaint.index_build.simnet import WEIGHTS
 from simpaint.index_build.tensors import write_tensors
-from simpaint.index_build.vgg import VGG16
+from simpaint.index_build.vgg import VGG16, load_vgg16
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +39,6 @@ def test_simnet_gives_unit_rows_that_do_not_depend_on_the_batch() -> None:
 
 
 def test_shipped_weights_stay_small() -> None:
-    assert module.load_simnet.__module__.endswith("simnet")
-    from simpaint.index_build.simnet import WEIGHTS
-
     assert WEIGHTS.stat().st_size <= 4 << 20
 
 
@@ -51,7 +48,7 @@ def test_vgg_pools_as_a_slow_loop_does(random_vgg: Path, pooling: str, d: int) -
     described = load_descriptor(config, "cpu")
     images = random(1, described.input_size)
     vgg = VGG16()
-    vgg.load_state_dict(module.load_vgg16(random_vgg).state_dict())
+    vgg.load_state_dict(load_vgg16(random_vgg).state_dict())
     features = vgg(images)[0][0].numpy().astype(np.float64)
     slow = np.empty((512, 16 if pooling == "grid" else 1))
     for channel, plane in enumerate(features):
@@ -73,7 +70,7 @@ def test_vgg_flatten_is_the_whole_map(random_vgg: Path) -> None:
 
 
 def test_equal_weights_hash_equally_and_others_do_not(random_vgg: Path, tmp_path: Path) -> None:
-    state = module.load_vgg16(random_vgg).state_dict()
+    state = load_vgg16(random_vgg).state_dict()
     torch.save(state, tmp_path / "same.pth")
     state["features.0.bias"] = state["features.0.bias"] + 1
     torch.save(state, tmp_path / "other.pth")

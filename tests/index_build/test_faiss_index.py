@@ -26,7 +26,7 @@ def vectors_of(count: int, d: int = D, seed: int = 0) -> Vectors:
     rng = np.random.default_rng(seed)
     centres = np.random.default_rng(7).standard_normal((50, d))
     points = centres[rng.integers(0, 50, count)] + 0.5 * rng.standard_normal((count, d))
-    return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(points / np.linalg.norm(points, axis=1, keepdims=True), np.float32)
 
 
 def ids_of(count: int) -> Ids:

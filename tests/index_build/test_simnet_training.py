@@ -125,7 +125,8 @@ def test_fills_keep_what_is_known_and_do_not_look_into_the_hole(name: str) -> No
 
     def paint(photos: Tensor) -> Tensor:
         extra = [torch.Generator().manual_seed(1)] if name in seeded else []
-        return fill(photos, masks, *extra)
+        painted: Tensor = fill(photos, masks, *extra)
+        return painted
 
     found = paint(images)
     known = masks.expand_as(images) == 0

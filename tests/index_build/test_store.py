@@ -60,7 +60,9 @@ def database(folder: Path, parts: list[list[int]], removed: list[int]) -> Manife
         next_id=100,
         tombstones=len(removed),
         skipped_count=1,
-        index=IndexInfo("index-00001.faiss", "IVF4,Flat", {"nprobe": 3}, 0.1 + 0.2, "auto", "small"),
+        index=IndexInfo(
+            "index-00001.faiss", "IVF4,Flat", {"nprobe": 3}, 0.1 + 0.2, "auto", "small"
+        ),
         shards=tuple(ShardInfo(shard_name(i), p[0], len(p)) for i, p in enumerate(parts)),
         skipped="skipped-00001.parquet",
         removed="removed-00001.parquet",

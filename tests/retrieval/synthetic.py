@@ -30,7 +30,7 @@ def vectors_of(count: int, d: int = D, seed: int = 0) -> NDArray[np.float32]:
     rng = np.random.default_rng(seed)
     centres = np.random.default_rng(7).standard_normal((12, d))
     points = centres[rng.integers(0, 12, count)] + 0.7 * rng.standard_normal((count, d))
-    return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(points / np.linalg.norm(points, axis=1, keepdims=True), np.float32)
 
 
 def write_database(

@@ -13,7 +13,7 @@ from simpaint.data.images import decode, square
 from simpaint.errors import DatabaseError, ImageError, InputError
 from simpaint.index_build.build import BuildConfig, build_index
 from simpaint.index_build.change import rebuild, remove
-from simpaint.index_build.manifest import Level, Manifest
+from simpaint.index_build.manifest import Level, Manifest, open_checked
 from simpaint.index_build.publish import IndexConfig
 from simpaint.retrieval import ImageDatabase, database
 
@@ -78,7 +78,8 @@ def agree(
 
 def test_search_equals_sorting_every_score(flat: ImageDatabase) -> None:
     scores, ids = flat.search(QUERIES, 10)
-    assert (scores.dtype, ids.dtype) == (np.float32, np.int64)
+    assert scores.dtype == np.float32
+    assert ids.dtype == np.int64
     assert (np.diff(scores, axis=1) <= 0).all()
     agree(scores, ids, oracle(flat, QUERIES, 10, [set()] * 12))
 
@@ -206,7 +207,7 @@ def test_a_change_between_check_and_opening_leads_to_the_new_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_database(tmp_path / "db", vectors_of(50))
-    check, changes = database.open_checked, [1]
+    check, changes = open_checked, [1]
 
     def checked_then_changed(folder: Path, level: Level) -> Manifest:
         manifest = check(folder, level)

@@ -80,7 +80,7 @@ def report_networks() -> None:
 
         def count(layer: torch.nn.Module, _: object, out: torch.Tensor) -> None:
             nonlocal flops
-            flops += 2.0 * layer.weight[0].numel() * out[0].numel()
+            flops += 2.0 * next(layer.parameters())[0].numel() * out[0].numel()
 
         kinds = (torch.nn.Conv2d, torch.nn.Linear)
         hooks = [

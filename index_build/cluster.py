@@ -9,6 +9,7 @@ folder stands is only known from its files; Ray keeps nothing.
 import importlib
 import logging
 import os
+import socket
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -54,6 +55,8 @@ def ray_engine(address: str | None = None, cpus: int | None = None) -> Iterator[
         DependencyError: Ray is not installed.
         InputError: no cluster answers at the address.
     """
+    if address is not None and address != "auto":
+        _reach(address)
     ray = _import_ray()
     where: dict[str, Any] = {"address": address}
     if address is None:
@@ -67,6 +70,17 @@ def ray_engine(address: str | None = None, cpus: int | None = None) -> Iterator[
         yield RayEngine(ray)
     finally:
         ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Find out at once what Ray takes minutes to find out: that nobody answers."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"--address {address}: expected HOST:PORT of a running Ray cluster, found: {error}"
+        ) from error
 
 
 def _first_line(error: Exception) -> str:

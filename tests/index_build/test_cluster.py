@@ -224,3 +224,12 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert (done.exit_code, "simpaint[cluster]" in done.stderr) == (2, True)
     done = CliRunner().invoke(main, [*command, "--address", "auto"])
     assert (done.exit_code, "expected with --engine ray" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "here", "127.0.0.1:99999"])
+def test_an_address_where_no_cluster_answers_is_refused(address: str) -> None:
+    with (
+        pytest.raises(InputError, match=f"--address {address}: expected HOST:PORT of a running"),
+        ray_engine(address),
+    ):
+        pass

@@ -22,7 +22,7 @@ What the paper leaves open is settled here:
 - A mask without a hole is drawn again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -177,8 +177,9 @@ class MaskGenerator:
 
     def fill(self, start: int, out: Mask) -> None:
         """Draw masks start, start + 1, … over `out`, (n, size, size) uint8, C-contiguous."""
-        for offset, mask in enumerate(out):
-            self.draw(start + offset, mask)
+        numbers = self._numbers()
+        for index, mask in enumerate(out, start):
+            self._draw(numbers(index), index, mask)
 
     def draw(self, index: int, out: Mask) -> Recipe:
         """Draw mask `index` over `out`, (size, size) uint8, and tell its recipe.
@@ -186,8 +187,25 @@ class MaskGenerator:
         Raises:
             InputError: no mask as asked for is found, such as a hole ratio of 0.6 in thin lines.
         """
-        counter = np.array([0, index, 0, 0], dtype=np.uint64)
-        rng = np.random.Generator(np.random.Philox(key=self._key, counter=counter))
+        return self._draw(self._numbers()(index), index, out)
+
+    def _numbers(self) -> Callable[[int], np.random.Generator]:
+        """What gives the random numbers of any mask, from their start.
+
+        A counter-based generator is set to mask i by its counter; a new one would cost as much as
+        drawing two strokes.
+        """
+        bits = np.random.Philox(key=self._key)
+        rng, state = np.random.Generator(bits), bits.state
+
+        def numbers(index: int) -> np.random.Generator:
+            state["state"]["counter"][:] = (0, index, 0, 0)
+            bits.state = state
+            return rng
+
+        return numbers
+
+    def _draw(self, rng: np.random.Generator, index: int, out: Mask) -> Recipe:
         if self.config.shape != "strokes":
             recipe = self._other_shape(rng)
             recipe.draw(out)

@@ -2,28 +2,23 @@
 
     python benchmarks/kill.py PHOTOS [--photos 2000] [--kills 20]
 
-Each build is a process that gets SIGKILL at a random moment; the last one may end. Then ids, paths,
-checksums and vectors are compared, bit for bit.
+Each build gets SIGKILL at a random moment, the last one may end. Then names, sizes and checksums of
+all files are compared: ids, paths and vectors are the same, bit for bit, or they differ.
 """
 
 import argparse
 import os
 import random
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-from simpaint.index_build import read_manifest
+import numpy as np
+import pyarrow as pa
 
-_BUILD = """
-import sys
-from pathlib import Path
-from simpaint.index_build import BuildConfig, build_index
-build_index(Path(sys.argv[1]), Path(sys.argv[2]), BuildConfig(device="cpu", shard_size=128))
-"""
+from simpaint.index_build import BuildConfig, build_index, read_manifest
+from simpaint.index_build.faiss_library import import_faiss
 
 
 def main() -> None:
@@ -33,41 +28,56 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=2000)
     parser.add_argument("--kills", type=int, default=20)
     arguments = parser.parse_args()
+    import_faiss()  # builds are forked off this process, which computes nothing itself
+    pa.array(np.zeros(1))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         photos = sorted(arguments.source.glob("*.jpg"))[: arguments.photos]
         (folder / "photos.txt").write_text("\n".join(map(str, photos)))
         start = time.perf_counter()
-        build(folder, "whole").wait()
+        if os.waitpid(fork_build(folder, "whole"), 0)[1]:
+            raise SystemExit("the undisturbed build failed")
         seconds = time.perf_counter() - start
-        print(f"undisturbed: {seconds:.1f} s")
+        print(f"undisturbed: {seconds:.1f} s", flush=True)
         killed_build(folder, arguments.kills, seconds)
         whole, killed = (read_manifest(folder / name) for name in ("whole", "killed"))
-        same = whole.files == killed.files  # names, sizes and checksums of all shards
+        same = whole.files == killed.files
         print(f"{killed.count} photos; the same files, bit for bit: {same}")
         raise SystemExit(not same)
 
 
-def build(folder: Path, name: str) -> "subprocess.Popen[bytes]":
-    """Start a build in a process group of its own."""
-    command = [sys.executable, "-c", _BUILD, str(folder / "photos.txt"), str(folder / name)]
-    return subprocess.Popen(command, start_new_session=True)
+def fork_build(folder: Path, name: str) -> int:
+    """Start a build in a process of its own."""
+    process = os.fork()
+    if not process:
+        status = 1
+        try:
+            config = BuildConfig(device="cpu", shard_size=32, batch_size=16)
+            build_index(folder / "photos.txt", folder / name, config)
+            status = 0
+        finally:
+            os._exit(status)
+    return process
 
 
 def killed_build(folder: Path, kills: int, seconds: float) -> None:
-    """Kill a build at random moments, then let it end."""
-    moments = random.Random(0)
+    """Kill a build at random moments spread over its whole length, then let it end."""
+    moments, shards = random.Random(0), len(read_manifest(folder / "whole").shards)
     for i in range(kills):
-        process = build(folder, "killed")
-        try:
-            process.wait(moments.uniform(0.2, 0.9) * seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        shards = len(list((folder / "killed").glob("images/*.parquet")))
-        print(f"kill {i + 1}: {shards} shards, finished: {process.returncode == 0}")
-    if build(folder, "killed").wait():
+        process = fork_build(folder, "killed")
+        while finished_shards(folder) < i * shards // kills:
+            time.sleep(0.001)
+        time.sleep(moments.uniform(0, seconds / shards))
+        os.kill(process, signal.SIGKILL)
+        ended = os.waitpid(process, 0)[1] == 0
+        print(f"kill {i + 1}: {finished_shards(folder)} of {shards} shards, ended: {ended}")
+    if os.waitpid(fork_build(folder, "killed"), 0)[1]:
         raise SystemExit("the last build failed")
+
+
+def finished_shards(folder: Path) -> int:
+    """How many shards the killed build has so far."""
+    return len(list((folder / "killed").glob("images/part-*.parquet")))
 
 
 if __name__ == "__main__":

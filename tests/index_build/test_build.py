@@ -1,5 +1,7 @@
+import struct
 import subprocess
 import sys
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from simpaint.index_build.store import (
     rows,
 )
 
-from .tiny import TinyDescriptor, draw_faces
+from .tiny import TinyDescriptor, draw_faces, face_jpeg
 
 SMALL = BuildConfig(batch_size=4, shard_size=8, workers=1, device="cpu")
 
@@ -168,7 +170,8 @@ def test_one_writer_at_a_time(photos: Path, tmp_path: Path) -> None:
     assert built(photos, out).count == 39
 
 
-# A process that imports once and forks, so that a kill costs no start of Python.
+# A process that imports once and forks, so that a kill costs no start of Python. Each build has a
+# little longer than the one before.
 KILLS = """
 import os, signal, sys, time
 from pathlib import Path
@@ -176,20 +179,19 @@ import faiss, numpy as np, pyarrow as pa
 from index_build.test_build import SMALL, built
 
 pa.array(np.zeros(1))  # what this imports, children need not
-rng, kills = np.random.default_rng(0), 0
-for patience in [*rng.uniform(0, 0.2, 8), 60]:
+kills, ended = 0, (0, 0)
+while not ended[0]:
     build = os.fork()
     if not build:
         built(Path(sys.argv[1]), Path(sys.argv[2]))
         os._exit(0)
-    end = time.monotonic() + patience
+    end = time.monotonic() + 0.01 * 1.3 ** kills
     while not (ended := os.waitpid(build, os.WNOHANG))[0] and time.monotonic() < end:
         time.sleep(0.001)
-    if ended[0]:
-        break
-    os.kill(build, signal.SIGKILL)
-    os.waitpid(build, 0)
-    kills += 1
+    if not ended[0]:
+        os.kill(build, signal.SIGKILL)
+        os.waitpid(build, 0)
+        kills += 1
 print(kills, ended[1])
 """
 
@@ -209,3 +211,27 @@ def test_killed_again_and_again_a_build_ends_as_an_undisturbed_one(
     (expected, vectors), (found, others) = content(whole), content(killed)
     assert found == expected
     np.testing.assert_array_equal(others, vectors)
+
+
+def test_each_damaged_photo_is_indexed_or_named_with_a_reason(tmp_path: Path) -> None:
+    rng, photos = np.random.default_rng(0), tmp_path / "photos"
+    photos.mkdir()
+    header = struct.pack(">4sIIBBBBB", b"IHDR", 40_000, 40_000, 8, 2, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n\0\0\0\r" + header + struct.pack(">I", zlib.crc32(header))
+    bomb += b"\0\0\0\0IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+    for i in range(100):
+        whole = face_jpeg(i)
+        flipped = bytearray(whole)
+        flipped[rng.integers(len(whole))] ^= 1 << int(rng.integers(8))
+        cut, text = whole[: rng.integers(len(whole))], rng.bytes(50).hex().encode()
+        (photos / f"{i}.{'png' if i % 4 else 'jpg'}").write_bytes(
+            (whole, cut, bytes(flipped), b"", text, bomb)[i % 6]
+        )
+    manifest = built(photos, tmp_path / "db")
+    indexed = {row.path for row in content(tmp_path / "db")[0]}
+    skipped = {row.path: row.reason for row in read_skipped(tmp_path / "db" / manifest.skipped)}
+    assert not indexed & skipped.keys()
+    assert indexed | skipped.keys() == {path.name for path in photos.iterdir()}
+    assert all(skipped.values())
+    assert {Path(name).stem for name in indexed} >= {str(i) for i in range(0, 100, 6)}
+    assert any("40000 x 40000" in reason for reason in skipped.values())

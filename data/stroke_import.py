@@ -22,8 +22,8 @@ from .simplify import Ints, starts
 from .strokes import SCHEMA, batch_digest, metadata, record_batch
 
 BATCH_STROKES: Final = 65_536
-MAX_POINTS: Final = 4_000_000  # that wait to be written; more make larger batches and take memory
-MAX_DRAWINGS: Final = 200_000
+MAX_POINTS: Final = 1_000_000  # that wait to be written; more would leave the cache and take memory
+MAX_DRAWINGS: Final = 50_000
 MAX_CATEGORIES: Final = 10_000
 SHOWN_DAMAGE: Final = 10
 WORTH_A_WORKER: Final = 1 << 27  # bytes of drawings; for fewer, starting it takes longer

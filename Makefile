@@ -17,7 +17,7 @@ check: .venv/installed
 # Installed once; again when what is to be installed changes. The link gives mypy the package's name.
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --disable-pip-version-check -c constraints.txt -e '.[cpu,train,dev]'
+	$(BIN)/pip install --disable-pip-version-check -c constraints.txt -e '.[cpu,faces,train,cluster,dev]'
 	ln -sfn .. .venv/simpaint
 	touch $@
 

@@ -11,6 +11,8 @@ from .faiss_library import import_faiss, parts
 AIM: Final = 0.95
 """The recall that a parameter is raised for."""
 
+_SLACK: Final = 0.01  # of recall, given up where the aim is out of reach
+
 _LARGEST: Final = {"nprobe": 1 << 30, "efSearch": 4096}  # what tuning tries; more is no search
 _REFINED: Final = 10  # candidates compared exactly for each result, where a type refines
 
@@ -58,7 +60,9 @@ def tune_index(
     truth: Ids,
     aim: float = AIM,
 ) -> tuple[dict[str, int], float]:
-    """Set the smallest parameter that reaches a recall, or the largest where none does.
+    """Set the smallest parameter that reaches a recall, or nearly the best where none does.
+
+    Rounded vectors (PQ) have a ceiling of recall, which the whole effort would hardly lift.
 
     Args:
         index: trained and filled.
@@ -86,6 +90,8 @@ def tune_index(
         return fixed, recall(0)
     limit = min(wheel.limit, _LARGEST[wheel.name])
     value = _smallest(lambda tried: recall(tried) >= aim, limit)
+    if (ceiling := recall(value)) < aim:
+        value = _smallest(lambda tried: recall(tried) >= ceiling - _SLACK, limit)
     reached = recall(value)
     parameters = {**fixed, wheel.name: value}
     set_parameters(index, parameters)

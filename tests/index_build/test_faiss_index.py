@@ -131,6 +131,18 @@ def test_one_probe_less_would_miss_the_aim() -> None:
     assert recall_of(found, ids_of(4000)[rows], truth) < 0.95
 
 
+def test_effort_that_hardly_helps_is_not_made() -> None:
+    vectors = vectors_of(4000)
+    made = fi.make_index(batches_of(vectors), 4000, D, "IVF128,PQ4x4")
+    assert made.recall < 0.95  # so few bits cannot reach the aim
+    assert made.parameters["nprobe"] < 64
+    rows = slice(0, 1000)
+    truth = nearest_others(vectors[rows], ids_of(4000)[rows], batches_of(vectors)(), 10).ids
+    made.index.nprobe = 128
+    found = made.index.search(vectors[rows], 11)[1]
+    assert recall_of(found, ids_of(4000)[rows], truth) < made.recall + 0.05
+
+
 def test_recall_counts_others_only() -> None:
     own = np.array([1, 2])
     truth = np.array([[5, 6], [7, -1]])

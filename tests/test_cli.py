@@ -14,7 +14,7 @@ import simpaint
 from simpaint.cli import main
 from simpaint.errors import StorageError
 
-COMMAND = [sys.executable, "-c", "from simpaint.cli import main; main()"]
+COMMAND = [sys.executable, "-m", "simpaint"]
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -36,7 +36,7 @@ from simpaint.index_build.store import (
 )
 
 D, LATENT, CLUSTERS, SHARD = 256, 32, 5000, 4096
-QUERIES, K, REPEATS = 1000, 10, 8
+QUERIES, K, REPEATS = 1000, 10, 20
 LIMIT_SEARCH, LIMIT_OPEN, LIMIT_EMBED = 1.1, 1.0, 0.9
 
 

@@ -165,6 +165,7 @@ def test_one_query_no_query_and_many(flat: ImageDatabase) -> None:
         (QUERIES.astype(np.float64), 1, "found float64"),
         (QUERIES.tolist(), 1, "found list"),
         (np.full((1, D), np.nan, np.float32), 1, "finite"),
+        (np.where(np.eye(2, D) > 0, np.float32(-np.inf), QUERIES[:2]), 1, "finite"),
     ],
 )
 def test_other_queries_are_refused(

@@ -1,9 +1,9 @@
 """Speed and memory of `masks import`, against a loop of `json.loads` over the same file.
 
-    python benchmarks/quickdraw.py [FOLDER] [--mb 200] [--workers 1 2]
+    python benchmarks/quickdraw.py [FOLDER] [--mb 200]
 
 FOLDER holds `simplified/` and `raw/` files of Quick, Draw!; their drawings are repeated until each
-file has the wished size. Without it, synthetic drawings are written in both forms. Loop and imports
+file has the wished size. Without it, synthetic drawings are written in both forms. Loop and import
 take turns, and the best of five counts for each. Limits: twice the speed of the loop, 500 MB.
 """
 
@@ -33,16 +33,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--mb", type=int, default=200)
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         for form in ("simplified", "raw"):
             path = Path(scratch) / f"{form}.ndjson"
             size = write_big(path, form, args.folder, args.mb * 1_000_000)
             out = Path(scratch) / "strokes.arrow"
-            runs: dict[str, Callable[[], object]] = {"json.loads": partial(loop, path)}
-            for n in args.workers:
-                runs[f"import, workers={n}"] = partial(import_drawings, [path], out, workers=n)
+            runs: dict[str, Callable[[], object]] = {
+                "json.loads": partial(loop, path),
+                "import": partial(import_drawings, [path], out),
+            }
             best = {name: [float("inf")] * 2 for name in runs}
             for name, run in [*runs.items()] * REPEATS:
                 best[name] = [*map(min, best[name], timed(run))]
@@ -53,7 +53,7 @@ def main() -> None:
                     f"{best['json.loads'][0] / wall:.2f} x json.loads on the clock, "
                     f"{best['json.loads'][1] / cpu:.2f} x by processor time (limit: 2)"
                 )
-            print(f"  peak memory, 1 worker: {peak_memory(path, out):.0f} MB (limit: 500)")
+            print(f"  peak memory: {peak_memory(path, out):.0f} MB (limit: 500)")
 
 
 def write_big(path: Path, form: str, folder: Path | None, size: int) -> int:

@@ -1,7 +1,6 @@
 """`simpaint masks`: strokes and irregular hole masks (QD-IMD)."""
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -172,15 +171,8 @@ def render(
 @masks.command("import")
 @click.argument("drawings", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Stroke bank to write.")
-@click.option(
-    "--workers",
-    type=click.IntRange(1),
-    default=min(2, os.cpu_count() or 1),
-    show_default=True,
-    help="Processes, of 130 MB each.",
-)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-def import_(drawings: tuple[Path, ...], out: Path, workers: int, as_json: bool) -> None:
+def import_(drawings: tuple[Path, ...], out: Path, as_json: bool) -> None:
     """Read Quick, Draw! files into a stroke bank.
 
     DRAWINGS are files in any of the three published forms (simplified or raw .ndjson, .bin), also
@@ -189,7 +181,7 @@ def import_(drawings: tuple[Path, ...], out: Path, workers: int, as_json: bool) 
     from ..data.stroke_import import import_drawings
 
     with progress_bar("Reading drawings", of_bytes=True) as progress:
-        report = import_drawings(drawings, out, workers=workers, progress=progress)
+        report = import_drawings(drawings, out, progress=progress)
     for damage in report.examples:
         click.echo(str(damage), err=True)
     if more := report.damaged - len(report.examples):

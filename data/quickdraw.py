@@ -15,7 +15,7 @@ binary record that makes no sense) is reported and left out.
 import gzip
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -69,10 +69,6 @@ class Damage:
 
 
 _Block: TypeAlias = tuple[Path, int, bytes | None]  # file, number of the first line, lines
-MapBlocks: TypeAlias = Callable[
-    [Callable[[_Block], list[Drawings | Damage]], Iterable[_Block]],
-    Iterator[list[Drawings | Damage]],
-]
 
 
 def drawing_files(path: Path) -> list[Path]:
@@ -91,15 +87,12 @@ def drawing_files(path: Path) -> list[Path]:
     return sorted(files)
 
 
-def read_drawings(
-    path: Path, progress: Progress = silent, map_blocks: MapBlocks = map
-) -> Iterator[Drawings | Damage]:
+def read_drawings(path: Path, progress: Progress = silent) -> Iterator[Drawings | Damage]:
     """Read a file of any form, some hundred drawings at a time.
 
     Args:
         path: the file.
         progress: called with bytes of the file read and bytes in all.
-        map_blocks: as `map`, in order; it may use other processes and read ahead a little.
 
     Raises:
         DrawingsError: the file cannot be read.
@@ -107,14 +100,14 @@ def read_drawings(
     try:
         with path.open("rb") as file:
             size = path.stat().st_size
-            for item in _read_any(file, path, map_blocks):
+            for item in _read_any(file, path):
                 progress(file.tell(), size)
                 yield item
     except OSError as error:
         raise DrawingsError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _read_any(file: IO[bytes], path: Path, map_blocks: MapBlocks) -> Iterator[Drawings | Damage]:
+def _read_any(file: IO[bytes], path: Path) -> Iterator[Drawings | Damage]:
     packed = file.read(2) == b"\x1f\x8b"
     file.seek(0)
     source = cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if packed else file
@@ -124,8 +117,8 @@ def _read_any(file: IO[bytes], path: Path, map_blocks: MapBlocks) -> Iterator[Dr
         if len(head) > 10 and head[10] < 2:  # no JSON has such a byte
             yield from _read_binary(source, path)
         else:
-            for items in map_blocks(_read_block, _numbered_blocks(source, path)):
-                yield from items
+            for block in _numbered_blocks(source, path):
+                yield from _read_block(block)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         yield Damage(path, f"byte {file.tell()}", f"damaged gzip, the rest is lost: {error}")
 

@@ -1,15 +1,11 @@
 """Quick, Draw! files to a stroke bank: streaming, in memory that does not grow with them."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
-from multiprocessing import get_context
 from pathlib import Path
 from types import TracebackType
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +13,7 @@ import pyarrow as pa
 from ..errors import DrawingsError
 from .files import make_folder, replacing
 from .progress import Progress, silent
-from .quickdraw import Damage, Drawings, MapBlocks, drawing_files, read_drawings
+from .quickdraw import Damage, Drawings, drawing_files, read_drawings
 from .simplify import Ints, starts
 from .strokes import SCHEMA, batch_digest, metadata, record_batch
 
@@ -26,11 +22,7 @@ MAX_POINTS: Final = 1_000_000  # that wait to be written; more would leave the c
 MAX_DRAWINGS: Final = 50_000
 MAX_CATEGORIES: Final = 10_000
 SHOWN_DAMAGE: Final = 10
-WORTH_A_WORKER: Final = 1 << 27  # bytes of drawings; for fewer, starting it takes longer
 SOURCE: Final = "Quick, Draw! by Google, CC BY 4.0"
-
-_T = TypeVar("_T")
-_R = TypeVar("_R")
 
 
 @dataclass(frozen=True)
@@ -55,7 +47,7 @@ class ImportReport:
 
 
 def import_drawings(
-    paths: Sequence[Path], out: Path, *, workers: int = 1, progress: Progress = silent
+    paths: Sequence[Path], out: Path, *, progress: Progress = silent
 ) -> ImportReport:
     """Read drawings and write the stroke bank `out`.
 
@@ -64,8 +56,6 @@ def import_drawings(
     Args:
         paths: files, or folders of them.
         out: the bank to write, an Arrow IPC file.
-        workers: processes that parse, where there is enough to parse; the bank is the same. Each
-            takes about 130 MB.
         progress: called with bytes read and bytes in all.
 
     Raises:
@@ -76,12 +66,11 @@ def import_drawings(
     if not files:
         raise DrawingsError("no file of drawings is named")
     ends = [*accumulate((file.stat().st_size for file in files), initial=0)]
-    workers = min(workers, 1 + ends[-1] // WORTH_A_WORKER)
     report = ImportReport()
     make_folder(out.parent)
-    with replacing(out) as temporary, _BankWriter(temporary) as bank, _mapping(workers) as mapping:
+    with replacing(out) as temporary, _BankWriter(temporary) as bank:
         for file, start in zip(files, ends, strict=False):
-            items = read_drawings(file, _shifted(progress, start, ends[-1]), mapping)
+            items = read_drawings(file, _shifted(progress, start, ends[-1]))
             report = _import_file(file, items, bank, report)
         bank.flush()
         progress(ends[-1], ends[-1])
@@ -110,26 +99,6 @@ def _import_file(
     if drawings == report.drawings:
         raise DrawingsError(f"no drawing in {first or f'{file}: it is empty'}")
     return replace(report, drawings=drawings, strokes=strokes, damaged=damaged, examples=examples)
-
-
-@contextmanager
-def _mapping(workers: int) -> Iterator[MapBlocks]:
-    """`map`, or one that lets `workers` processes do the work a few blocks ahead."""
-    if workers <= 1:
-        yield map
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-
-        def map_ahead(function: Callable[[_T], _R], tasks: Iterable[_T]) -> Iterator[_R]:
-            waiting: deque[Future[_R]] = deque()
-            for task in tasks:
-                waiting.append(pool.submit(function, task))
-                if len(waiting) > 3 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-
-        yield map_ahead
 
 
 class _BankWriter:

@@ -104,19 +104,6 @@ def test_batches_keep_drawings_and_categories_whole(
         assert len(batch.column("drawing_id").unique()) == 1 or len(batch) <= strokes
 
 
-def test_the_bank_does_not_depend_on_the_number_of_workers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stroke_import, "WORTH_A_WORKER", 1)
-    files = [write(tmp_path / f"{i}.ndjson", made_up(700, ["cat", "dog"])) for i in range(3)]
-    files[1].write_text("damaged\n" + files[1].read_text())
-    reports = [
-        import_drawings(files, tmp_path / f"{workers}.arrow", workers=workers) for workers in (1, 2)
-    ]
-    assert reports[0] == reports[1]
-    assert (tmp_path / "1.arrow").read_bytes() == (tmp_path / "2.arrow").read_bytes()
-
-
 def test_strokes_are_views_that_cannot_be_written(tmp_path: Path) -> None:
     import_drawings([write(tmp_path / "in", made_up(9, ["cat"]))], tmp_path / "out.arrow")
     for bank in (StrokeBank.open(tmp_path / "out.arrow"), synthetic_bank(0, 2, 3)):

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .conv import Conv2d
+
 Source: TypeAlias = tuple[Tensor, Tensor]
 """Features (B, C, H, W) and the hole mask (B, 1, H, W) that all their channels share, 1 = hole."""
 
@@ -51,7 +53,7 @@ class PartialConv2d(nn.Module):
         """
         super().__init__()
         padding = kernel_size // 2
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False)
+        self.conv = Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False)
         nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InputError
+from .conv import Conv2d
 from .partial_conv import PartialConv2d, Source
 
 NEGATIVE_SLOPE = 0.2  # of the decoder's LeakyReLU (Liu et al. 2018, section 3.2)
@@ -204,8 +205,8 @@ class SimUNet(nn.Module):
         super().__init__()
         self.config = config
         encoder, decoder = _layers(config)
-        self.encoder = nn.ModuleList(nn.Conv2d(a, b, k, 2, k // 2) for a, b, k in encoder)
-        self.decoder = nn.ModuleList(nn.Conv2d(a, b, k, 1, k // 2) for a, b, k in decoder)
+        self.encoder = nn.ModuleList(Conv2d(a, b, k, 2, k // 2) for a, b, k in encoder)
+        self.decoder = nn.ModuleList(Conv2d(a, b, k, 1, k // 2) for a, b, k in decoder)
         self.apply(_he)
 
     def forward(self, photos: Tensor, holes: Tensor, neighbors: Tensor | None = None) -> Tensor:

@@ -86,6 +86,9 @@ _PAINTING = [
         type=click.Choice(["strokes", "center", "left", "right", "random-block", "random-region"]),
         help="What the holes are; repeat for several, taken in turn.",
     ),
+    click.option(
+        "--balanced", is_flag=True, help="As many large holes as small ones, where strokes are."
+    ),
     click.option("--validation", type=_path(), help="Photos that decide which network is best."),
     click.option(
         "--variant",
@@ -109,7 +112,9 @@ _PAINTING = [
         help="Network of perceptual and style loss; the paper's is vgg16. none: without them.",
     ),
     click.option("--feature-weights", type=_path(), help="A file of its weights."),
-    click.option("--initial", type=_path(), help="Weights to begin with."),
+    click.option(
+        "--initial", type=_path(), help="Weights to begin with; for sim also those of a smaller K."
+    ),
 ]
 
 

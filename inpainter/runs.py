@@ -21,7 +21,7 @@ from .recipes import Recipe
 from .reporting import in_lines
 from .tasks import InpaintingTask
 from .training import RunOptions, Task, train
-from .unet import VARIANTS, PConvUNet, SimUNet, UNetConfig, build_unet
+from .unet import VARIANTS, PConvUNet, SimUNet, UNetConfig, build_unet, more_neighbors
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,11 @@ class PaintingRun:
         moved: for k > 0, where the database's photos are now, if they were moved.
         validation: photos that decide which network is the best.
         shapes: kinds of holes, taken in turn.
+        balanced: aim strokes at all hole ratios alike; QD-IMD's own holes are seldom large.
         features: the feature network of perceptual and style loss.
         feature_weights: a file of its weights in place of the shipped or downloaded ones.
-        initial: weights to begin with in place of random ones.
+        initial: weights to begin with in place of random ones; those of a Sim-K with a smaller K
+            begin as a network that does not look at the neighbors it has not seen yet.
         bn_frozen: keep the encoder's batch norms as they are, to fine-tune "pconv".
         seed: of weights, order and mirroring; masks have the published seed, 0, so that the
             categories of strokes in test masks stay unseen.
@@ -53,6 +55,7 @@ class PaintingRun:
     moved: Path | None = None
     validation: Path | None = None
     shapes: tuple[Shape, ...] = ("strokes",)
+    balanced: bool = False
     features: FeatureName = "simnet"
     feature_weights: Path | None = None
     initial: Path | None = None
@@ -90,7 +93,10 @@ def train_painting(
     photos, validation = _photo_sets(
         run, Caches(caches, recipe.size, progress=in_lines(say, "photos decoded"))
     )
-    masks = [MaskConfig(shape=shape) for shape in run.shapes]
+    masks = [
+        MaskConfig(shape=shape, balanced=run.balanced and shape == "strokes")
+        for shape in run.shapes
+    ]
     batches = InpaintingBatches(photos, masks, bank, recipe, run.seed)
     needed = recipe.loss.need_features
     features = load_features(run.features, run.feature_weights) if needed else None
@@ -106,6 +112,7 @@ def train_painting(
         "photos": photos.photos.fingerprint,
         "number of photos": len(photos),
         "shapes": run.shapes,
+        "balanced": run.balanced,
         "strokes": bank.fingerprint if bank else None,
         "features": run.features if needed else "none",
         "features' weights": tensors_sha256(features.state_dict()) if features else None,
@@ -133,13 +140,19 @@ def _network(run: PaintingRun) -> PConvUNet | SimUNet:
     config = UNetConfig(run.kind, VARIANTS[run.variant], run.k)
     network: PConvUNet | SimUNet = _seeded(run.seed, lambda: build_unet(config))
     if run.initial is not None:
-        loaded = checkpoint.load(run.initial, type(network))
-        if loaded.config != config:
-            raise InputError(f"{run.initial}: expected {config}, found {loaded.config}")
-        network = loaded
+        network = _begin(checkpoint.load(run.initial, type(network)), config, run.initial)
     if run.bn_frozen and isinstance(network, PConvUNet):
         network.freeze_encoder_norm()
     return network
+
+
+def _begin(loaded: PConvUNet | SimUNet, config: UNetConfig, path: Path) -> PConvUNet | SimUNet:
+    """Weights to begin with, brought to the number of neighbors that is trained."""
+    if isinstance(loaded, SimUNet) and loaded.config.k < config.k:
+        loaded = more_neighbors(loaded, config.k)
+    if loaded.config != config:
+        raise InputError(f"{path}: expected {config}, found {loaded.config}")
+    return loaded
 
 
 def _seeded(seed: int, build: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever is built

@@ -5,7 +5,7 @@ the decoder cuts what it has doubled to the size of the skip it meets. So one se
 trained at 64, then 128, then 256 pixels. Their output is linear: clamp it to [0, 1] for display.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -240,3 +240,25 @@ class SimUNet(nn.Module):
             if skips:  # the last layer is linear
                 features = F.leaky_relu(features, NEGATIVE_SLOPE)
         return features
+
+
+@torch.no_grad()
+def more_neighbors(network: SimUNet, k: int) -> SimUNet:
+    """The same network with inputs for K neighbors, which it does not look at before it is trained.
+
+    The new weights are zero: those of the first and of the last layer, which both see the stack,
+    in which neighbors come last.
+
+    Args:
+        network: Sim-K with a smaller K.
+        k: the new K.
+    """
+    grown = SimUNet(replace(network.config, k=k))
+    tensors = grown.state_dict()
+    for name, value in network.state_dict().items():
+        if tensors[name].shape == value.shape:
+            tensors[name].copy_(value)
+        else:  # (out, in, h, w)
+            tensors[name].zero_()
+            tensors[name][:, : value.shape[1]] = value
+    return grown

@@ -5,8 +5,16 @@ import torch
 from torch import nn
 
 from simpaint.errors import InputError
+from simpaint.inpainter.conv import Conv2d
 from simpaint.inpainter.partial_conv import PartialConv2d
-from simpaint.inpainter.unet import VARIANTS, PConvUNet, SimUNet, UNetConfig, build_unet
+from simpaint.inpainter.unet import (
+    VARIANTS,
+    PConvUNet,
+    SimUNet,
+    UNetConfig,
+    build_unet,
+    more_neighbors,
+)
 
 TINY = (4, 6, 8, 8)
 
@@ -115,3 +123,26 @@ def test_a_network_that_cannot_be_is_refused() -> None:
     ):
         with pytest.raises(InputError):
             UNetConfig(kind, widths, k)  # type: ignore[arg-type]
+
+
+def test_more_neighbors_change_nothing_before_training() -> None:
+    network = SimUNet(UNetConfig("sim", TINY, k=1))
+    photos, holes = torch.rand(2, 3, 17, 32), (torch.rand(2, 1, 17, 32) < 0.3).float()
+    neighbors = torch.rand(2, 3, 3, 17, 32)
+    grown = more_neighbors(network, 3)
+    assert grown.config.k == 3
+    expected = network(photos, holes, neighbors[:, :1])
+    torch.testing.assert_close(grown(photos, holes, neighbors), expected)
+
+
+def test_no_tap_in_the_padding_gets_a_gradient_under_bfloat16() -> None:
+    conv = Conv2d(16, 16, 3, 2, 1)
+    for _ in range(20):  # what a skipped tap holds is left to chance
+        conv.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            out = conv(torch.rand(32, 16, 1, 1).to(memory_format=torch.channels_last))
+        out.float().sum().backward()
+        assert conv.weight.grad is not None
+        outer = conv.weight.grad.clone()
+        outer[..., 1, 1] = 0
+        assert not outer.any()

@@ -157,7 +157,8 @@ def sim(**options: Any) -> None:  # noqa: ANN401 - see _PAINTING
 @train.command()
 @click.argument("photos", type=_path())
 @_shared
-def dcgan(photos: Path, **options: Any) -> None:  # noqa: ANN401 - see _SHARED
+@click.option("--width", default=64, show_default=True, help="Channels at half the picture's size.")
+def dcgan(photos: Path, width: int, **options: Any) -> None:  # noqa: ANN401 - see _SHARED
     """Train a generator of 64-pixel faces of nobody (Radford et al. 2016)."""
     from ..inpainter.dcgan import GeneratorConfig
     from ..inpainter.recipes import RECIPES
@@ -166,7 +167,7 @@ def dcgan(photos: Path, **options: Any) -> None:  # noqa: ANN401 - see _SHARED
     recipe = _recipe(RECIPES["dcgan"], options)
     kept = train_dcgan(
         photos,
-        GeneratorConfig(),
+        GeneratorConfig(width=width),
         recipe,
         _run_options(options),
         _cache(options),

@@ -20,6 +20,8 @@ from .batches import Batch, to_float
 from .losses import hinge_discriminator_loss, hinge_generator_loss
 from .training import Update
 
+_BATCH = 64  # faces generated at a time
+
 
 @dataclass(frozen=True)
 class GeneratorConfig:
@@ -69,6 +71,23 @@ class Generator(nn.Module):
         """Latents (B, D) in [-1, 1] to pictures (B, 3, size, size) in [0, 1]."""
         pictures: Tensor = self.layers(latents[:, :, None, None])  # (B, D, 1, 1) to (B, 3, S, S)
         return (torch.tanh(pictures) + 1) / 2
+
+
+@torch.inference_mode()
+def generate_faces(generator: Generator, count: int, seed: int) -> Tensor:
+    """Pictures of faces of nobody.
+
+    Args:
+        generator: a trained one, in evaluation mode.
+        count: how many.
+        seed: of the latents; the first pictures of a seed are the same for any count.
+
+    Returns:
+        (count, 3, size, size) float32 in [0, 1].
+    """
+    rng = torch.Generator().manual_seed(seed)
+    latents = torch.rand(count, generator.config.latent, generator=rng) * 2 - 1
+    return torch.cat([generator(part).float() for part in latents.split(_BATCH)])
 
 
 class Discriminator(nn.Module):

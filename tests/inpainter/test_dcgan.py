@@ -5,7 +5,13 @@ import torch
 from torch import nn
 
 from simpaint.errors import InputError
-from simpaint.inpainter.dcgan import DCGANTask, Discriminator, Generator, GeneratorConfig
+from simpaint.inpainter.dcgan import (
+    DCGANTask,
+    Discriminator,
+    Generator,
+    GeneratorConfig,
+    generate_faces,
+)
 
 
 @pytest.mark.parametrize("size", [8, 32, 64])
@@ -15,6 +21,13 @@ def test_pictures_have_the_size_and_lie_in_0_1(size: int) -> None:
     assert pictures.shape == (3, 3, size, size)
     assert 0 <= pictures.min() <= pictures.max() <= 1
     assert Discriminator(config)(pictures).shape == (3,)
+
+
+def test_a_seeds_first_faces_do_not_depend_on_their_number() -> None:
+    generator = Generator(GeneratorConfig(latent=7, width=2, size=8)).eval()
+    few, many = generate_faces(generator, 3, seed=1), generate_faces(generator, 70, seed=1)
+    torch.testing.assert_close(few, many[:3])
+    assert not torch.equal(few, generate_faces(generator, 3, seed=2))
 
 
 def test_it_is_built_as_in_the_paper() -> None:

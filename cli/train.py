@@ -156,6 +156,21 @@ def sim(**options: Any) -> None:  # noqa: ANN401 - see _PAINTING
 
 @train.command()
 @click.argument("photos", type=_path())
+@click.option("-k", type=click.IntRange(1), default=3, show_default=True, help="At most so many.")
+@click.option("--neighbors", type=_path(), help="What `simpaint index neighbors` wrote.")
+@click.option("--moved", type=_path(), help="Where the database's photos are, if moved.")
+@click.option("--coarse", default="pconv", show_default=True, help="Network of the coarse picture.")
+@_painting
+def copy(**options: Any) -> None:  # noqa: ANN401 - see _PAINTING
+    """Train our own network, which copies from any number of similar photos.
+
+    PHOTOS is an image database with its table of --neighbors.
+    """
+    _train_painting("copy", **options)
+
+
+@train.command()
+@click.argument("photos", type=_path())
 @_shared
 @click.option("--width", default=64, show_default=True, help="Channels at half the picture's size.")
 def dcgan(photos: Path, width: int, **options: Any) -> None:  # noqa: ANN401 - see _SHARED

@@ -17,7 +17,7 @@ from .recipes import Recipe
 
 Batch: TypeAlias = dict[str, Tensor]
 
-_ORDER, _MIRROR, _LATENTS = range(3)  # what random numbers are drawn for
+_ORDER, _MIRROR, _LATENTS, _COUNT = range(4)  # what random numbers are drawn for
 _VALIDATION = 1 << 40  # validation's masks are numbered from here: training never comes so far
 
 
@@ -95,6 +95,7 @@ class InpaintingBatches:
         bank: strokes for those that are strokes.
         recipe: sizes and batches.
         seed: of order and mirroring; the masks have their own.
+        vary: give each batch some number of the photos' neighbors, 0 to K, chosen at random.
     """
 
     def __init__(
@@ -104,8 +105,10 @@ class InpaintingBatches:
         bank: StrokeBank | None,
         recipe: Recipe,
         seed: int,
+        *,
+        vary: bool = False,
     ) -> None:
-        self.photos, self.recipe, self.seed = photos, recipe, seed
+        self.photos, self.recipe, self.seed, self.vary = photos, recipe, seed, vary
         sizes = {stage.size for stage in recipe.stages}
         self._masks = {
             size: [MaskGenerator(bank, replace(config, size=size)) for config in masks]
@@ -121,6 +124,10 @@ class InpaintingBatches:
             mirror = torch.from_numpy(mirrored(positions, self.seed))
             for name in batch.keys() & {"photos", "neighbors"}:
                 batch[name][mirror] = batch[name][mirror].flip(-2)
+        if self.vary:
+            most = batch["neighbors"].shape[1]
+            count = np.random.default_rng([self.seed, _COUNT, step]).integers(most + 1)
+            batch["neighbors"] = batch["neighbors"][:, :count].contiguous()
         return batch
 
     def validation(self, batch: int = 16) -> list[Batch]:

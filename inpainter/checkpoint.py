@@ -11,6 +11,7 @@ from torch import nn
 
 from ..errors import InputError, WeightsError
 from ..index_build.tensors import check_tensors, read_tensors, tensors_sha256, write_tensors
+from .copy_unet import CopyConfig, CopyUNet
 from .dcgan import Generator, GeneratorConfig
 from .unet import PConvUNet, SimUNet, UNetConfig, build_unet
 
@@ -38,9 +39,14 @@ def _unet(config: dict[str, Any]) -> nn.Module:
     return build_unet(UNetConfig(**{**config, "widths": tuple(config["widths"])}))
 
 
+def _copy(config: dict[str, Any]) -> nn.Module:
+    return CopyUNet(CopyConfig(**{**config, "widths": tuple(config["widths"])}))
+
+
 _KINDS: dict[str, _Kind] = {
     "pconv": _Kind(PConvUNet, _unet),
     "sim": _Kind(SimUNet, _unet),
+    "copy": _Kind(CopyUNet, _copy),
     "dcgan": _Kind(Generator, lambda config: Generator(GeneratorConfig(**config))),
 }
 

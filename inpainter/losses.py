@@ -29,13 +29,14 @@ Features: TypeAlias = Callable[[Tensor], Maps]
 
 @dataclass(frozen=True)
 class LossWeights:
-    """The weight of each term; the defaults are the paper's."""
+    """The weight of each term; the defaults are the paper's, which has no adversarial one."""
 
     valid: float = 1.0
     hole: float = 6.0
     perceptual: float = 0.05
     style: float = 120.0
     tv: float = 0.1
+    adversarial: float = 0.0
 
     @property
     def need_features(self) -> bool:

@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..index_build.tensors import tensors_sha256
 from . import checkpoint
 from .batches import Batches, FaceBatches, InpaintingBatches, PhotoSet
+from .copy_unet import CopyConfig, CopyUNet
 from .dcgan import DCGANTask, GeneratorConfig
 from .features import FeatureName, load_features
 from .flops import describe_cost
@@ -29,7 +30,7 @@ class PaintingRun:
     """Which network is trained to paint, and on what.
 
     Attributes:
-        kind: "pconv" or "sim".
+        kind: "pconv", "sim" or "copy", our own network, which is trained on 0 to k neighbors.
         k: similar photos in the network's input.
         variant: widths by name.
         photos: what is painted: photos, or for k > 0 an image database.
@@ -42,12 +43,14 @@ class PaintingRun:
         feature_weights: a file of its weights in place of the shipped or downloaded ones.
         initial: weights to begin with in place of random ones; those of a Sim-K with a smaller K
             begin as a network that does not look at the neighbors it has not seen yet.
+        coarse: for "copy", the network that paints the coarse picture: a shipped name or a path.
+        adversarial: weight of a judge's verdict in the loss; 0 trains without one.
         bn_frozen: keep the encoder's batch norms as they are, to fine-tune "pconv".
         seed: of weights, order and mirroring; masks have the published seed, 0, so that the
             categories of strokes in test masks stay unseen.
     """
 
-    kind: Literal["pconv", "sim"]
+    kind: Literal["pconv", "sim", "copy"]
     photos: Path
     k: int = 0
     variant: str = "small"
@@ -59,12 +62,16 @@ class PaintingRun:
     features: FeatureName = "simnet"
     feature_weights: Path | None = None
     initial: Path | None = None
+    coarse: str | None = None
+    adversarial: float = 0.0
     bn_frozen: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
         if (self.k > 0) != (self.neighbors is not None):
             raise InputError(f"-k {self.k}: --neighbors are needed for K > 0, and for no other")
+        if (self.kind == "copy") != (self.coarse is not None):
+            raise InputError("a coarse network is needed by our own network, and by no other")
         if self.bn_frozen and self.kind != "pconv":
             raise InputError("only pconv has batch norms to freeze")
 
@@ -97,14 +104,21 @@ def train_painting(
         MaskConfig(shape=shape, balanced=run.balanced and shape == "strokes")
         for shape in run.shapes
     ]
-    batches = InpaintingBatches(photos, masks, bank, recipe, run.seed)
+    recipe = replace(recipe, loss=replace(recipe.loss, adversarial=run.adversarial))
+    batches = InpaintingBatches(photos, masks, bank, recipe, run.seed, vary=run.kind == "copy")
     needed = recipe.loss.need_features
     features = load_features(run.features, run.feature_weights) if needed else None
     if needed and features is None:
         raise InputError("--features none: the recipe weighs perceptual and style terms; zero them")
     checks = InpaintingBatches(validation, masks, bank, recipe, run.seed) if validation else None
     network = _network(run)
-    task = InpaintingTask(network, features, recipe.loss, checks.validation() if checks else ())
+    coarse = _coarse(run.coarse) if run.coarse else None
+    task = _seeded(
+        run.seed,
+        lambda: InpaintingTask(
+            network, features, recipe.loss, checks.validation() if checks else (), coarse
+        ),
+    )
     settings = {
         "config": asdict(network.config),
         "recipe": asdict(recipe),
@@ -117,6 +131,7 @@ def train_painting(
         "features": run.features if needed else "none",
         "features' weights": tensors_sha256(features.state_dict()) if features else None,
         "initial": str(run.initial),
+        "coarse network's weights": tensors_sha256(coarse.state_dict()) if coarse else None,
         "bn_frozen": run.bn_frozen,
     }
     return _train(task, batches, recipe, options, settings, say)
@@ -133,25 +148,36 @@ def _photo_sets(run: PaintingRun, caches: Caches) -> tuple[PhotoSet, PhotoSet | 
     return shelf.training_set(run.neighbors, run.k), validation
 
 
-def _network(run: PaintingRun) -> PConvUNet | SimUNet:
+def _network(run: PaintingRun) -> PConvUNet | SimUNet | CopyUNet:
     """The network to begin with."""
-    if run.variant not in VARIANTS:
-        raise InputError(f"--variant {run.variant}: expected one of {', '.join(VARIANTS)}")
-    config = UNetConfig(run.kind, VARIANTS[run.variant], run.k)
-    network: PConvUNet | SimUNet = _seeded(run.seed, lambda: build_unet(config))
+    network: PConvUNet | SimUNet | CopyUNet = _seeded(run.seed, lambda: _new_network(run))
     if run.initial is not None:
-        network = _begin(checkpoint.load(run.initial, type(network)), config, run.initial)
+        network = _begin(network, run.initial)
     if run.bn_frozen and isinstance(network, PConvUNet):
         network.freeze_encoder_norm()
     return network
 
 
-def _begin(loaded: PConvUNet | SimUNet, config: UNetConfig, path: Path) -> PConvUNet | SimUNet:
+def _new_network(run: PaintingRun) -> PConvUNet | SimUNet | CopyUNet:
+    if run.kind == "copy":
+        return CopyUNet(CopyConfig())
+    if run.variant not in VARIANTS:
+        raise InputError(f"--variant {run.variant}: expected one of {', '.join(VARIANTS)}")
+    return build_unet(UNetConfig(run.kind, VARIANTS[run.variant], run.k))
+
+
+def _coarse(source: str) -> PConvUNet:
+    """What paints the coarse picture; it is not trained."""
+    return checkpoint.load(source, PConvUNet).requires_grad_(requires_grad=False)
+
+
+def _begin(new: PConvUNet | SimUNet | CopyUNet, path: Path) -> PConvUNet | SimUNet | CopyUNet:
     """Weights to begin with, brought to the number of neighbors that is trained."""
-    if isinstance(loaded, SimUNet) and loaded.config.k < config.k:
-        loaded = more_neighbors(loaded, config.k)
-    if loaded.config != config:
-        raise InputError(f"{path}: expected {config}, found {loaded.config}")
+    loaded = checkpoint.load(path, type(new))
+    if isinstance(new, SimUNet) and isinstance(loaded, SimUNet) and loaded.config.k < new.config.k:
+        loaded = more_neighbors(loaded, new.config.k)
+    if loaded.config != new.config:
+        raise InputError(f"{path}: expected {new.config}, found {loaded.config}")
     return loaded
 
 

@@ -6,16 +6,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from click.testing import CliRunner
 
 from simpaint.cli import main
 from simpaint.data.images import write_png
 from simpaint.errors import InputError
 from simpaint.inpainter import checkpoint
+from simpaint.inpainter.copy_unet import CopyUNet
 from simpaint.inpainter.dcgan import Generator
 from simpaint.inpainter.photo_sets import Caches, Shelf
 from simpaint.inpainter.runs import PaintingRun
-from simpaint.inpainter.unet import PConvUNet
+from simpaint.inpainter.unet import PConvUNet, UNetConfig
 
 TINY = ["--stage", "16:2:4", "--stage", "32:2:2", "--cpu", "--workers", "1", "--check-every", "2"]
 
@@ -123,3 +125,22 @@ def test_train_sim_reads_database_table_and_validation(database: Path, tmp_path:
     )  # fmt: skip
     photos.rename(database.with_suffix(""))
     assert "validation after step 4" in said
+
+
+def test_our_own_network_is_trained_against_a_judge_on_any_number_of_neighbors(
+    database: Path, tmp_path: Path
+) -> None:
+    coarse = tmp_path / "coarse.safetensors"
+    checkpoint.save(coarse, PConvUNet(UNetConfig("pconv", (4, 8))), {})
+    table = write_table(
+        tmp_path / "neighbors.parquet", [[(i + 1) % 12, (i + 2) % 12] for i in range(12)]
+    )
+    out = tmp_path / "run"
+    simpaint(
+        "train", "copy", database, "-k", "2", "--neighbors", table, "--coarse", coarse,
+        "--adversarial", "0.01", "--features", "none", "--recipe", "small-cpu", "--out", out, *TINY,
+    )  # fmt: skip
+    network = checkpoint.load(out / "network.safetensors", CopyUNet)
+    photos, holes = torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32)
+    for k in (0, 5):
+        assert network(photos, holes, photos, torch.rand(1, k, 3, 32, 32)).isfinite().all()

@@ -1,0 +1,238 @@
+"""Our own network: it refines the coarse picture, and copies pixels from any number of neighbors.
+
+A U-Net with residual blocks sees masked photo, mask and coarse picture. Each neighbor goes through
+one shared encoder. Where the decoder has come back to a quarter of the size, it is matched with
+every neighbor: out come, for each, a small displacement field, a colour gain and offset, and a
+weight. The neighbors' real pixels are moved, recoloured and blended by these (as TransFill, Zhou et
+al. 2021, does for scenes), and the last layer chooses per pixel between this copy and its own
+paint. All that is done per neighbor is shared and then summed with weights, so the order of
+neighbors does not matter, and one set of weights serves any K, 0 as well.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import InputError
+from .conv import Conv2d
+
+_MATCHED: Final = 2  # the level, at a quarter of the size, where neighbors are matched
+_TONES: Final = (
+    4  # colours are corrected at a quarter of that level's size: no detail comes from it
+)
+
+
+@dataclass(frozen=True)
+class CopyConfig:
+    """How wide and how deep.
+
+    Attributes:
+        widths: channels at the whole, a half, a quarter ... of the size; at least four levels.
+        blocks: residual blocks at the deepest level.
+        reach: the largest displacement, as a share of the picture's side.
+    """
+
+    widths: tuple[int, ...] = (16, 32, 64, 128, 176)
+    blocks: int = 2
+    reach: float = 0.12
+
+    def __post_init__(self) -> None:
+        if len(self.widths) < _MATCHED + 2 or min(self.widths) < 1 or self.blocks < 0:
+            raise InputError(f"expected at least {_MATCHED + 2} widths, all positive: {self}")
+        if not 0 <= self.reach <= 1:
+            raise InputError(f"a reach is a share of the side, 0 to 1, not {self.reach}")
+
+
+class _Residual(nn.Module):
+    """``x + conv(relu(conv(relu(x))))``, the identity before training."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = Conv2d(width, width, 3, padding=1)
+        self.second = Conv2d(width, width, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.second(F.relu(self.first(F.relu(x))))
+        return out
+
+
+class _Attention(nn.Module):
+    """Every place of a small map looks at every other (Vaswani et al. 2017); identity at first."""
+
+    def __init__(self, width: int, heads: int = 4) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.GroupNorm(1, width)
+        self.inside = nn.Conv2d(width, 3 * width, 1)
+        self.outside = nn.Conv2d(width, width, 1)
+        nn.init.zeros_(self.outside.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = self.inside(self.norm(x)).flatten(2)  # (B, 3 C, h w)
+        query, key, value = (
+            part.unflatten(1, (self.heads, -1)).mT for part in parts.chunk(3, dim=1)
+        )  # (B, heads, h w, C / heads)
+        seen = F.scaled_dot_product_attention(query, key, value)
+        out: Tensor = x + self.outside(seen.mT.reshape(x.shape))
+        return out
+
+
+class _Encoder(nn.Module):
+    """Features at the whole size, a half, a quarter ...: a strided convolution and a block each."""
+
+    def __init__(self, inside: int, widths: Iterable[int]) -> None:
+        super().__init__()
+        first, *rest = widths
+        self.stem = Conv2d(inside, first, 3, padding=1)
+        self.down = nn.ModuleList(
+            nn.Sequential(Conv2d(a, b, 3, 2, 1), _Residual(b)) for a, b in pairwise([first, *rest])
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        levels = [self.stem(x)]
+        for down in self.down:
+            levels.append(down(F.relu(levels[-1])))
+        return levels
+
+
+class _Up(nn.Module):
+    """Double, join the skip, convolve, refine."""
+
+    def __init__(self, deep: int, skip: int, *, refine: bool) -> None:
+        super().__init__()
+        self.join = Conv2d(deep + skip, skip, 3, padding=1)
+        self.refine = _Residual(skip) if refine else nn.Identity()
+
+    def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
+        raised = F.interpolate(deep, size=skip.shape[-2:], mode="nearest")
+        out: Tensor = self.refine(self.join(F.relu(torch.cat([raised, skip], dim=1))))
+        return out
+
+
+class _Matching(nn.Module):
+    """From the decoder's and one neighbor's features to where, how bright and how much to copy."""
+
+    def __init__(self, width: int, reach: float) -> None:
+        super().__init__()
+        self.reach = reach
+        self.compare = nn.Sequential(
+            Conv2d(2 * width, width, 3, padding=1), nn.ReLU(), _Residual(width)
+        )
+        self.weight = Conv2d(width, 1, 3, padding=1)
+        self.shift = Conv2d(width, 2, 3, padding=1)
+        self.tone = nn.Conv2d(width, 6, 1)
+        for head in (self.weight, self.shift, self.tone):
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)  # type: ignore[arg-type]
+
+    def forward(self, here: Tensor, there: Tensor, pixels: Tensor) -> tuple[Tensor, ...]:
+        """Match (N, C, h, w) with (N, C, h, w), and move and recolour pixels (N, 3, H, W).
+
+        Returns:
+            matched features (N, C, h, w), copied pixels (N, 3, H, W), weights (N, 1, h, w) before
+            they are compared with other neighbors'.
+        """
+        size = pixels.shape[-2:]
+        matched = self.compare(torch.cat([here, there], dim=1))
+        shift = self.reach * 2 * torch.tanh(_enlarge(self.shift(matched).float(), size))
+        tone = torch.tanh(_enlarge(self.tone(F.avg_pool2d(matched, _TONES, ceil_mode=True)), size))
+        gain, offset = (1 + 0.5 * tone[:, :3]), 0.5 * tone[:, 3:]
+        return matched, gain * _moved(pixels, shift) + offset, self.weight(matched)
+
+
+class CopyUNet(nn.Module):
+    """Masked photo, mask, coarse picture and any number of neighbors to a picture.
+
+    Attributes:
+        config: what it was built from.
+    """
+
+    def __init__(self, config: CopyConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = config.widths
+        self.encoder = _Encoder(3 + 1 + 3, widths)
+        self.neighbor_encoder = _Encoder(3, widths[: _MATCHED + 1])
+        deepest = widths[-1]
+        self.middle = nn.Sequential(
+            _Attention(deepest), *(_Residual(deepest) for _ in range(config.blocks))
+        )
+        self.up = nn.ModuleList(
+            _Up(deep, skip, refine=level > 0)
+            for level, (skip, deep) in reversed([*enumerate(pairwise(widths))])
+        )
+        self.matching = _Matching(widths[_MATCHED], config.reach)
+        self.last = Conv2d(widths[0] + 3, 3 + 1, 3, padding=1)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+
+    def forward(self, photos: Tensor, holes: Tensor, coarse: Tensor, neighbors: Tensor) -> Tensor:
+        """Fill the holes.
+
+        Args:
+            photos: (B, 3, H, W) in [0, 1]; what stands in the hole is not seen.
+            holes: (B, 1, H, W) binary, 1 = hole.
+            coarse: (B, 3, H, W), the coarse picture; what stands outside the hole is not seen.
+            neighbors: (B, K, 3, H, W) in [0, 1], in any order; K may be 0.
+
+        Returns:
+            (B, 3, H, W), known pixels included, not clamped.
+        """
+        holes = holes.to(photos.dtype)
+        filled = photos * (1 - holes) + coarse * holes
+        skips = self.encoder(torch.cat([photos * (1 - holes), holes, filled], dim=1))
+        features = self.middle(skips.pop())
+        copied = filled
+        for up in self.up:
+            features = up(features, skips.pop())
+            if len(skips) == _MATCHED and neighbors.shape[1]:
+                features, copied = self._copy(features, neighbors)
+        # Painted on top of the coarse picture, and per pixel as much of the copy as is chosen.
+        painted, choice = self.last(
+            F.relu(torch.cat([features, copied.to(features.dtype)], 1))
+        ).split([3, 1], dim=1)
+        share = torch.sigmoid(choice.float())
+        out: Tensor = (1 - share) * (filled + painted.float()) + share * copied
+        return out
+
+    def _copy(self, features: Tensor, neighbors: Tensor) -> tuple[Tensor, Tensor]:
+        """Features that know the neighbors, and the blend of what is copied: (B, 3, H, W)."""
+        count = neighbors.shape[1]
+        pixels = neighbors.flatten(0, 1)  # (B K, 3, H, W)
+        here = features.repeat_interleave(count, dim=0)  # (B K, C, h, w)
+        there = self.neighbor_encoder(pixels)[-1]
+        matched, copies, weights = self.matching(here, there, pixels)
+        shares = _apart(weights.float(), count).softmax(dim=1)  # (B, K, 1, h, w)
+        seen = (shares * _apart(matched, count)).sum(dim=1)  # (B, C, h, w)
+        large = _apart(_enlarge(shares.flatten(0, 1), pixels.shape[-2:]), count)
+        copied = (large * _apart(copies, count)).sum(dim=1)  # (B, 3, H, W)
+        return features + seen.to(features.dtype), copied
+
+
+def _apart(maps: Tensor, count: int) -> Tensor:
+    """(B K, C, h, w) to (B, K, C, h, w)."""
+    return maps.reshape(-1, count, *maps.shape[1:])
+
+
+def _enlarge(maps: Tensor, size: torch.Size) -> Tensor:
+    """Resize (N, C, h, w) smoothly, in float32."""
+    return F.interpolate(maps.float(), size=size, mode="bilinear", align_corners=False)
+
+
+def _moved(pixels: Tensor, shift: Tensor) -> Tensor:
+    """Take each pixel of (N, 3, H, W) from (x, y) + shift (N, 2, H, W), in halves of the side."""
+    height, width = pixels.shape[-2:]
+    across = torch.linspace(-1 + 1 / width, 1 - 1 / width, width, device=pixels.device)
+    down = torch.linspace(-1 + 1 / height, 1 - 1 / height, height, device=pixels.device)
+    grid = torch.stack(torch.meshgrid(across, down, indexing="xy"), dim=-1)  # (H, W, 2)
+    places = grid + shift.permute(0, 2, 3, 1)
+    moved: Tensor = F.grid_sample(
+        pixels.float(), places, padding_mode="border", align_corners=False
+    )
+    return moved

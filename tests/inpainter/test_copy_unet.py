@@ -1,0 +1,79 @@
+"""Our own network: any K, any order, any size, and pixels that are really copied."""
+
+import pytest
+import torch
+
+from simpaint.errors import InputError
+from simpaint.inpainter.copy_unet import CopyConfig, CopyUNet, _moved
+
+TINY = CopyConfig(widths=(4, 4, 8, 8), blocks=1)
+
+
+def network() -> CopyUNet:
+    """With weights that make every part count."""
+    torch.manual_seed(0)
+    built = CopyUNet(TINY).eval()
+    with torch.no_grad():
+        for parameter in built.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    return built
+
+
+def inputs(k: int, size: tuple[int, int] = (32, 32)) -> tuple[torch.Tensor, ...]:
+    rng = torch.Generator().manual_seed(1)
+    photos, coarse = torch.rand(2, 2, 3, *size, generator=rng)
+    holes = (torch.rand(2, 1, *size, generator=rng) < 0.3).float()
+    return photos, holes, coarse, torch.rand(2, k, 3, *size, generator=rng)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (17, 23), (8, 40)])
+@pytest.mark.parametrize("k", [0, 1, 3])
+def test_any_size_and_any_number_of_neighbors(size: tuple[int, int], k: int) -> None:
+    given = inputs(k, size)
+    assert network()(*given).shape == given[0].shape
+
+
+@torch.no_grad()
+def test_the_order_of_neighbors_does_not_matter() -> None:
+    photos, holes, coarse, neighbors = inputs(3)
+    built = network()
+    expected = built(photos, holes, coarse, neighbors)
+    torch.testing.assert_close(built(photos, holes, coarse, neighbors[:, [2, 0, 1]]), expected)
+
+
+@torch.no_grad()
+def test_what_stands_in_the_hole_or_coarse_outside_it_is_not_seen() -> None:
+    photos, holes, coarse, neighbors = inputs(1)
+    built = network()
+    expected = built(photos, holes, coarse, neighbors)
+    other = built(
+        torch.where(holes.bool(), 0.5, photos),
+        holes,
+        torch.where(holes.bool(), coarse, 0.9),
+        neighbors,
+    )
+    torch.testing.assert_close(other, expected)
+
+
+@torch.no_grad()
+def test_before_training_it_blends_the_coarse_picture_with_the_neighbors() -> None:
+    photos, holes, coarse, neighbors = inputs(2)
+    filled = torch.where(holes.bool(), coarse, photos)
+    expected = (filled + neighbors.mean(dim=1)) / 2
+    torch.testing.assert_close(CopyUNet(TINY)(photos, holes, coarse, neighbors), expected)
+
+
+def test_a_shift_moves_pixels_by_that_share_of_the_side() -> None:
+    pixels = torch.rand(1, 3, 10, 20)
+    shift = torch.zeros(1, 2, 10, 20)
+    shift[:, 0] = 2 * 3 / 20  # three pixels from the right
+    shift[:, 1] = 2 * 2 / 10  # two from below
+    torch.testing.assert_close(
+        _moved(pixels, shift)[..., :8, :17], pixels[..., 2:, 3:], atol=1e-5, rtol=0
+    )
+
+
+@pytest.mark.parametrize("wrong", [{"widths": (4, 4)}, {"reach": 2.0}, {"blocks": -1}])
+def test_a_configuration_that_cannot_be_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(InputError):
+        CopyConfig(**wrong)  # type: ignore[arg-type]

@@ -113,6 +113,12 @@ _PAINTING = [
     ),
     click.option("--feature-weights", type=_path(), help="A file of its weights."),
     click.option(
+        "--adversarial",
+        default=0.0,
+        show_default=True,
+        help="Weight of a judge of patches, against blur; try 0.01.",
+    ),
+    click.option(
         "--initial", type=_path(), help="Weights to begin with; for sim also those of a smaller K."
     ),
 ]

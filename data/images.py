@@ -113,8 +113,8 @@ def read_photo(
     name = name or (str(data) if isinstance(data, Path) else "image")
     try:
         content = read_file(data) if isinstance(data, Path) else data
-        with _open(content) as image:
-            _check_size(image, content, max_pixels)
+        with open_image(content) as image:
+            check_size(image, content, max_pixels)
             whole = image.size
             if draft is not None:
                 image.draft(None, (draft, draft))
@@ -148,8 +148,12 @@ def read_file(path: Path) -> bytes:
         raise ImageError(f"cannot be read: {error.strerror or error}") from error
 
 
-def _open(content: bytes) -> ImageFile:
-    """The header, read by the format that the first bytes name."""
+def open_image(content: bytes) -> ImageFile:
+    """The header, read by the format that the first bytes name.
+
+    Raises:
+        ImageError: no picture, or of a format that is not read; the message names no file.
+    """
     if not content:
         raise ImageError("the file is empty")
     for magic, plugin in _FORMATS:
@@ -161,7 +165,12 @@ def _open(content: bytes) -> ImageFile:
     )
 
 
-def _check_size(image: ImageFile, content: bytes, max_pixels: int) -> None:
+def check_size(image: ImageFile, content: bytes, max_pixels: int) -> None:
+    """Refuse what would take too long or too much memory to decode.
+
+    Raises:
+        ImageError: too many pixels, or too many scans; the message names no file.
+    """
     width, height = image.size
     if width * height > max_pixels:
         raise ImageError(

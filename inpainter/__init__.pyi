@@ -1,15 +1,19 @@
 from .losses import LossWeights, inpainting_loss
 from .partial_conv import PartialConv2d
+from .pipeline import Inpainter, Painted, Result
 from .recipes import RECIPES, Recipe, Stage
 from .unet import VARIANTS, PConvUNet, SimUNet, UNetConfig, build_unet
 
 __all__ = [
     "RECIPES",
     "VARIANTS",
+    "Inpainter",
     "LossWeights",
     "PConvUNet",
+    "Painted",
     "PartialConv2d",
     "Recipe",
+    "Result",
     "SimUNet",
     "Stage",
     "UNetConfig",

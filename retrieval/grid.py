@@ -31,19 +31,34 @@ def draw_grid(
     """
     pictures = [query, *photos]
     captions = ["query", *(f"{score:.3f}" for score in scores)]
-    columns = min(len(pictures), _COLUMNS)
+    return lay_out(pictures, captions, ["", *names], min(len(pictures), _COLUMNS))
+
+
+def lay_out(
+    pictures: Sequence[Pixels], captions: Sequence[str], notes: Sequence[str], columns: int
+) -> Pixels:
+    """Lay pictures out in reading order, each over a caption and a smaller note.
+
+    Args:
+        pictures: uint8 RGB (H, W, 3) each; the central square is shown.
+        captions: one for each.
+        notes: one for each; long ones are shown by their end.
+        columns: how many stand in a line.
+
+    Returns:
+        uint8 RGB.
+    """
     lines = -(-len(pictures) // columns)
     width, height = _SIDE + _GAP, _SIDE + _LABEL + _GAP
     sheet = Image.new("RGB", (columns * width + _GAP, lines * height + _GAP), "white")
     draw = ImageDraw.Draw(sheet)
     large, small = (ImageFont.load_default(size) for size in (_TEXT, _TEXT - 5))
-    for i, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
+    for i, (picture, caption, note) in enumerate(zip(pictures, captions, notes, strict=True)):
         left, top = i % columns * width + _GAP, i // columns * height + _GAP
         sheet.paste(Image.fromarray(square(picture, _SIDE)), (left, top))
         draw.text((left, top + _SIDE + 2), caption, "black", large)
-        if i:
-            name = _fitting(draw, names[i - 1], small)
-            draw.text((left, top + _SIDE + 24), name, (90, 90, 90), small)
+        shown = _fitting(draw, note, small)
+        draw.text((left, top + _SIDE + 24), shown, (90, 90, 90), small)
     return np.array(sheet)
 
 

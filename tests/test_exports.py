@@ -18,8 +18,8 @@ PUBLIC = {
         rebuild remove rows
     """,
     "simpaint.inpainter": """
-        LossWeights PConvUNet PartialConv2d RECIPES Recipe SimUNet Stage UNetConfig VARIANTS
-        build_unet inpainting_loss
+        Inpainter LossWeights PConvUNet Painted PartialConv2d RECIPES Recipe Result SimUNet Stage
+        UNetConfig VARIANTS build_unet inpainting_loss
     """,
     "simpaint.retrieval": """
         ImageDatabase NeighborTable Retrieved Retriever read_neighbors write_neighbors

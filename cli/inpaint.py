@@ -1,0 +1,159 @@
+"""`simpaint inpaint`: photos with holes in, whole photos out."""
+
+import json
+from math import isnan
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .progress import progress_bar
+
+if TYPE_CHECKING:
+    from ..inpainter.folders import Report
+    from ..inpainter.pipeline import Inpainter, Result
+
+_path = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("photo", type=_path)
+@click.option("--mask", type=_path, required=True, help="As large as PHOTO; white is hole.")
+@click.option("--database", type=_path, help="Similar photos, as `simpaint index build` made it.")
+@click.option("--out", type=_path, required=True, help="The result: a file, or a folder.")
+@click.option("-k", type=click.IntRange(0), help="Photos to borrow from: 0, 1 or 3.  [default: 1]")
+@click.option("--steps", type=_path, help="Draw every step of the way as PNG.")
+@click.option(
+    "--reference",
+    "references",
+    type=_path,
+    multiple=True,
+    help="Borrow from this photo, not from the database. Repeat for several.",
+)
+@click.option(
+    "--auxiliary",
+    type=click.Choice(["database", "random", "noise"]),
+    default="database",
+    show_default=True,
+    help="Borrow from similar photos; from any; from none: to see what similar ones are worth.",
+)
+@click.option("--network", help="Sim-K by name or file.  [default: sim-K]")
+@click.option("--coarse", default="pconv", show_default=True, help="First network, name or file.")
+@click.option("--black-holes", is_flag=True, help="The mask's holes are black.")
+@click.option("--overwrite", is_flag=True, help="In folders: paint again what is there.")
+@click.option("--size", default=128, show_default=True, help="Side at which networks paint.")
+@click.option("--seed", default=0, show_default=True, help="Of grain and of --auxiliary.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1...")
+@click.option(
+    "--verify",
+    type=click.Choice(["full", "sizes"]),
+    default="full",
+    show_default=True,
+    help="Read every byte of the database first, or compare sizes only.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def inpaint(photo: Path, mask: Path, out: Path, **options: Any) -> None:  # noqa: ANN401
+    """Fill the holes of PHOTO, or of all photos in the folder PHOTO, with what similar ones show.
+
+    Only pixels under the mask change; size, mode, orientation and format stay, unless --out names
+    another format. PNG, TIFF, BMP and lossless WebP keep all other pixels exactly; a JPEG is
+    encoded again, at quality 95 with full colour resolution, and keeps EXIF and colour profile but
+    not its thumbnail. Palettes stay too: the nearest colours are taken.
+
+    In folders, the mask of a photo has its name, whatever its ending; finished photos are kept, so
+    repeat the command to go on.
+    """
+    from ..inpainter.folders import Job, paint_file, paint_folder, pair
+
+    jobs = pair(photo, mask, out) if photo.is_dir() else []
+    inpainter = _load(options)
+    if not jobs:
+        result = paint_file(
+            inpainter,
+            Job(photo, mask, out),
+            black_holes=options["black_holes"],
+            steps=options["steps"],
+        )
+        _say_result(inpainter, photo, out, result, as_json=options["as_json"])
+        return
+    if options["steps"] is not None:
+        raise click.UsageError("--steps: expected with a single photo, found a folder")
+    with progress_bar("Painting", "photos") as progress:
+        report = paint_folder(
+            inpainter,
+            jobs,
+            black_holes=options["black_holes"],
+            overwrite=options["overwrite"],
+            progress=progress,
+        )
+    _say_report(out, report, as_json=options["as_json"])
+
+
+def _load(options: dict[str, Any]) -> "Inpainter":
+    from ..inpainter.pipeline import Inpainter
+
+    k, network = options["k"], options["network"]
+    inpainter = Inpainter.load(
+        options["database"],
+        coarse=options["coarse"],
+        network=network or f"sim-{1 if k is None else k}",
+        references=options["references"],
+        auxiliary=options["auxiliary"],
+        size=options["size"],
+        seed=options["seed"],
+        device=options["device"],
+        verify=options["verify"],
+    )
+    if k is not None and inpainter.k != k:
+        raise click.UsageError(f"-k {k}: {network} borrows from {inpainter.k} photos")
+    return inpainter
+
+
+def _say_result(
+    inpainter: "Inpainter", photo: Path, out: Path, result: "Result", *, as_json: bool
+) -> None:
+    """What was painted, and what was borrowed."""
+    squares: list[dict[str, Any]] = []
+    for frame, scores, ids in zip(result.frames, result.scores, result.ids, strict=True):
+        names = inpainter.names(ids)
+        neighbors = [
+            {"id": number, "score": None if isnan(score) else score, "path": name}
+            for number, score, name in zip(ids.tolist(), scores.tolist(), names, strict=True)
+        ]
+        corner, side = frame.corner, frame.side
+        squares.append(
+            {
+                "corner": [corner.real, corner.imag],
+                "edge": [side.real, side.imag],
+                "neighbors": neighbors,
+            }
+        )
+    if as_json:
+        click.echo(json.dumps({"photo": str(photo), "out": str(out), "squares": squares}, indent=1))
+        return
+    if not squares:
+        click.echo(f"{out}: the mask is empty, the photo is untouched")
+        return
+    click.echo(f"{out}: {len(squares)} square{'s' * (len(squares) > 1)} painted")
+    for number, square in enumerate(squares, 1):
+        for neighbor in square["neighbors"]:
+            score = neighbor["score"]
+            shown = "      " if score is None else f"{score:.4f}"
+            click.echo(f"square {number}  {shown}  {neighbor['path']}")
+
+
+def _say_report(out: Path, report: "Report", *, as_json: bool) -> None:
+    """What became of a folder; exit code 1 if a photo failed."""
+    if as_json:
+        counts = {"done": report.done, "kept": report.kept}
+        untouched = [str(path) for path in report.untouched]
+        failed = [{"photo": str(path), "reason": reason} for path, reason in report.failed]
+        click.echo(json.dumps({**counts, "untouched": untouched, "failed": failed}, indent=1))
+    else:
+        click.echo(f"{out}: {report.done:,} photos written, {report.kept:,} were there already")
+        for path in report.untouched:
+            click.echo(f"{path}: the mask is empty, the photo is untouched")
+        for _, reason in report.failed:
+            click.echo(f"failed: {reason}", err=True)
+    if report.failed:
+        raise SystemExit(1)

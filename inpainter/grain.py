@@ -1,0 +1,115 @@
+"""Grain for painted pixels, of the strength and the spectrum of the known pixels around them.
+
+A network's painting is smoother than a photo, the more so where it was enlarged. What a photo has
+at the finest scale is measured in small patches; the quieter half of them is taken, so that edges
+do not count, and noise of the same power spectrum is drawn (Galerne et al. 2011, Random Phase
+Textures). Noise has no structure: no edge of the surroundings appears twice.
+"""
+
+import math
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from .frames import Floats
+
+_FEWEST: Final = 4  # patches; less tells nothing about grain
+_MOST: Final = 400  # patches; more only take time
+
+
+def _sigma(scale: float) -> float:
+    """The scale in pixels under which details count as grain."""
+    return max(1.0, scale)
+
+
+def _patch(scale: float) -> int:
+    return max(8, 2 * math.ceil(4 * _sigma(scale)))
+
+
+def reach(scale: float) -> int:
+    """How many pixels around a hole are looked at.
+
+    Args:
+        scale: the photo's pixels in one of the network's.
+    """
+    return 4 * _patch(scale)
+
+
+def grain(
+    photo: Floats,
+    known: NDArray[np.bool_],
+    painted: Floats,
+    hole: NDArray[np.bool_],
+    scale: float,
+    rng: np.random.Generator,
+) -> Floats:
+    """Noise to add to a painting.
+
+    Args:
+        photo: (H, W, 3) in [0, 1], used where it is known.
+        known: (H, W).
+        painted: (H, W, 3), used in the hole.
+        hole: (H, W), the pixels that are to get grain.
+        scale: the photo's pixels in one of the network's.
+        rng: decides the noise.
+
+    Returns:
+        (H, W, 3) float32; zeros where there is too little to measure, or no grain.
+    """
+    side = _patch(scale)
+    there = _quiet_patches(high_pass(photo, known, scale), known, side)
+    if there is None:
+        return np.zeros_like(painted)
+    here = _quiet_patches(high_pass(painted, hole, scale), hole, side)
+    power = float((there**2).mean())
+    missing = 1 - (0 if here is None else float((here**2).mean()) / max(power, 1e-12))
+    if missing <= 0 or not power:
+        return np.zeros_like(painted)
+    noise = _noise_like(there, hole.shape, rng)
+    return np.asarray(noise * math.sqrt(missing), np.float32)
+
+
+def high_pass(picture: Floats, valid: NDArray[np.bool_], scale: float) -> Floats:
+    """What a picture (H, W, 3) has at the finest scale, from its valid pixels alone; else 0."""
+    mask = valid.astype(np.float32)[..., None]
+    sigma = _sigma(scale)
+    weight = cv2.GaussianBlur(mask, (0, 0), sigma)[..., None]
+    smooth = cv2.GaussianBlur(picture * mask, (0, 0), sigma) / np.maximum(weight, 1e-6)
+    return np.asarray((picture - smooth) * mask, np.float32)
+
+
+def _quiet_patches(details: Floats, valid: NDArray[np.bool_], side: int) -> Floats | None:
+    """The quieter half of all wholly valid patches (n, side, side, 3); None if there are few."""
+    if min(valid.shape) < side:
+        return None
+    step = max(1, side // 2)
+    whole = sliding_window_view(valid, (side, side))[::step, ::step].all(axis=(2, 3))
+    places = np.argwhere(whole)
+    if len(places) < _FEWEST:
+        return None
+    rows, columns = places[:: -(-len(places) // _MOST)].T
+    windows = sliding_window_view(details, (side, side), axis=(0, 1))[::step, ::step]
+    patches = np.moveaxis(windows[rows, columns], 1, -1)  # (n, side, side, 3)
+    strength = patches.var(axis=(1, 2, 3))
+    quiet: Floats = patches[strength <= np.median(strength)]
+    return quiet
+
+
+def _noise_like(patches: Floats, shape: tuple[int, int], rng: np.random.Generator) -> Floats:
+    """Gaussian noise (*shape, 3) with the patches' power spectrum and their channels' covariance.
+
+    White noise, filtered by the spectrum's root with all phases zero, then mixed.
+    """
+    side = patches.shape[1]
+    window = np.outer(np.hanning(side + 2)[1:-1], np.hanning(side + 2)[1:-1]).astype(np.float32)
+    spectrum = (np.abs(np.fft.fft2(patches.mean(axis=3) * window)) ** 2).mean(axis=0)
+    kernel = np.fft.fftshift(np.fft.ifft2(np.sqrt(spectrum)).real)
+    kernel /= max(float(np.sqrt((kernel**2).sum())), 1e-12)  # white noise keeps its variance
+    values = patches.reshape(-1, 3).astype(np.float64)
+    covariance = values.T @ values / len(values) + 1e-12 * np.eye(3)
+    white = rng.standard_normal((*shape, 3), dtype=np.float32)
+    noise = cv2.filter2D(white, -1, kernel.astype(np.float32), borderType=cv2.BORDER_REFLECT)
+    return np.asarray(noise @ np.linalg.cholesky(covariance).T, np.float32)

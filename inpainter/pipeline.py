@@ -1,0 +1,288 @@
+"""Photo and mask in, whole photo out: the networks, on photos of any size and mode."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data.rasters import Stored
+from ..errors import InputError
+from ..index_build.build import database_descriptor
+from ..index_build.descriptors import DescriptorConfig, load_descriptor, pick_device
+from ..index_build.manifest import Level
+from ..retrieval.database import ImageDatabase
+from ..retrieval.retriever import Retriever
+from .canvas import Canvas, Mask, Photo, open_canvas
+from .checkpoint import load
+from .find_faces import FaceFinder, default_finder, find_faces
+from .frames import Frame, cut, cut_hole
+from .losses import composite
+from .paste import match_border, paste
+from .similar import AnyPhotos, Auxiliary, Chosen, MostSimilar, Noise, Similar
+from .squares import Square, plan
+from .unet import PConvUNet, SimUNet
+
+
+class Painted(NamedTuple):
+    """Painted squares, on the CPU.
+
+    Attributes:
+        photos: (B, 3, S, S) float32 in [0, 1]; known pixels are the input's.
+        coarse: (B, 3, S, S), filled by the coarse network alone.
+        neighbors: (B, K, 3, S, S), what was borrowed from, the most similar first.
+        scores: (B, K), their cosines to the coarse picture.
+        ids: (B, K) int64, their ids in the database.
+    """
+
+    photos: Tensor
+    coarse: Tensor
+    neighbors: Tensor
+    scores: Tensor
+    ids: Tensor
+
+
+@dataclass(frozen=True)
+class Result:
+    """A whole photo, and how it came to be: P squares were painted, one after another.
+
+    Attributes:
+        photo: in the form of the input, of its size, mode and type; pixels that the mask leaves
+            are the input's.
+        holes: (P, 1, S, S), 1 = hole, of each square.
+        coarse: (P, 3, S, S), the coarse network's pictures.
+        painted: (P, 3, S, S), the final network's.
+        neighbors: (P, K, 3, S, S), what was borrowed from.
+        scores: (P, K), their cosines to the coarse pictures.
+        ids: (P, K), their ids in the database.
+        frames: where each square lies in the upright photo.
+    """
+
+    photo: Stored
+    holes: Tensor
+    coarse: Tensor
+    painted: Tensor
+    neighbors: Tensor
+    scores: Tensor
+    ids: Tensor
+    frames: tuple[Frame, ...]
+
+
+class Inpainter:
+    """Fills holes: `load` one, then call it with a photo and a mask."""
+
+    def __init__(
+        self,
+        coarse: PConvUNet,
+        network: SimUNet,
+        similar: Similar | None = None,
+        *,
+        size: int = 128,
+        finder: FaceFinder | None = None,
+        seed: int = 0,
+        device: str = "auto",
+    ) -> None:
+        """Join networks.
+
+        Args:
+            coarse: fills the hole first, to have something to search with.
+            network: Sim-K.
+            similar: what it borrows from; not used for K = 0.
+            size: side of the squares that the networks see, in pixels.
+            finder: finds faces; dlib's, or scikit-image's without it.
+            seed: of grain and of random or noise neighbors.
+            device: "auto", "cpu", "cuda", "cuda:1"...
+
+        Raises:
+            InputError: K photos are to be borrowed from, and there is no `similar`.
+        """
+        self.k = network.config.k
+        if self.k and similar is None:
+            raise InputError(
+                f"Sim-{self.k} borrows from similar photos: expected a database or reference "
+                "photos, found neither"
+            )
+        self._place = torch.device(pick_device(device))
+        layout = torch.channels_last
+        self._coarse = coarse.eval().to(self._place).to(memory_format=layout)
+        self._network = network.eval().to(self._place).to(memory_format=layout)
+        self._similar, self._finder = similar, finder or default_finder()
+        self.size, self.seed = size, seed
+
+    @classmethod
+    def load(
+        cls,
+        database: Path | None = None,
+        *,
+        coarse: str | Path = "pconv",
+        network: str | Path = "sim-1",
+        references: Sequence[Path] = (),
+        auxiliary: Auxiliary = "database",
+        size: int = 128,
+        seed: int = 0,
+        device: str = "auto",
+        verify: Level = "full",
+    ) -> "Inpainter":
+        """Read networks and database.
+
+        Args:
+            database: folder of an image database; may be left out where nothing is borrowed from
+                it.
+            coarse: the coarse network, by name or file.
+            network: Sim-K, by name or file; K is its own.
+            references: photos to borrow from instead, the most similar K of them.
+            auxiliary: what else Sim-K is given in place of similar photos, to see what they are
+                worth: random photos of the database, or noise.
+            size: side of the squares that the networks see, in pixels.
+            seed: of all random numbers.
+            device: "auto", "cpu", "cuda", "cuda:1"...
+            verify: how the database is checked: "full" reads every byte, "sizes" is quick.
+
+        Raises:
+            InputError: there is nothing to borrow K photos from.
+            WeightsError: a network cannot be read.
+            DatabaseError: the database cannot be used.
+            ImageError: a reference photo cannot be used.
+        """
+        sim, finder = load(network, SimUNet), default_finder()
+        similar: Similar | None = None
+        if sim.config.k and auxiliary == "noise":
+            similar = Noise(sim.config.k)
+        elif sim.config.k and references:
+            descriptor = load_descriptor(DescriptorConfig(), device)
+            similar = Chosen(references, descriptor, sim.config.k, size, finder)
+        elif sim.config.k and database is not None:
+            similar = _from_database(database, sim.config.k, size, auxiliary, device, verify)
+        first = load(coarse, PConvUNet)
+        return cls(first, sim, similar, size=size, finder=finder, seed=seed, device=device)
+
+    def __call__(self, photo: Photo, mask: Mask, *, black_holes: bool = False) -> Result:
+        """Fill the holes of a photo.
+
+        Args:
+            photo: a path; a PIL image; or an array (H, W), (H, W, 3) RGB or (H, W, 4) RGBA of
+                bool, uint8, uint16 or floats in [0, 1].
+            mask: of the same size, holes white, True or nonzero; a path, a PIL image or an array.
+            black_holes: the mask has its holes black.
+
+        Returns:
+            the photo in the same form; if the mask is empty, untouched.
+
+        Raises:
+            InputError: the mask is of another size, or covers everything.
+            ImageError: photo or mask cannot be used.
+        """
+        return self.batch([photo], [mask], black_holes=black_holes)[0]
+
+    def batch(
+        self, photos: Sequence[Photo], masks: Sequence[Mask], *, black_holes: bool = False
+    ) -> list[Result]:
+        """Fill the holes of several photos at once: see `__call__`."""
+        works = [
+            self._begin(open_canvas(photo, mask, black_holes=black_holes))
+            for photo, mask in zip(photos, masks, strict=True)
+        ]
+        for turn in range(max((len(work.squares) for work in works), default=0)):
+            active = [work for work in works if turn < len(work.squares)]
+            seen = [work.look(work.squares[turn], self.size) for work in active]
+            pictures, holes = (torch.stack(parts) for parts in zip(*seen, strict=True))
+            painted = self.paint(pictures, holes, [work.rng for work in active])
+            for i, work in enumerate(active):
+                work.take(turn, pictures[i], holes[i], Painted(*(part[i] for part in painted)))
+        return [work.result(self.size, self.k) for work in works]
+
+    def paint(
+        self, photos: Tensor, holes: Tensor, rngs: Sequence[np.random.Generator] | None = None
+    ) -> Painted:
+        """Fill the holes of squares as the networks see them.
+
+        Args:
+            photos: (B, 3, S, S) float32 RGB in [0, 1].
+            holes: (B, 1, S, S), 1 = hole.
+            rngs: one for each picture, for random or noise neighbors; from the seed if left out.
+        """
+        rngs = rngs or [np.random.default_rng([self.seed, i]) for i in range(len(photos))]
+        with torch.inference_mode():
+            photos = photos.to(self._place, memory_format=torch.channels_last)
+            holes = holes.to(self._place, torch.float32)
+            coarse = composite(self._coarse(photos, holes).clamp(0, 1), photos, holes)
+            found = self._similar(coarse.cpu(), rngs) if self._similar and self.k else None
+            if found is None:
+                whole = self._network(photos, holes)
+                nothing = torch.empty(len(photos), 0)
+                neighbors = torch.empty(len(photos), 0, *photos.shape[1:])
+                scores, ids = nothing, nothing.long()
+            else:
+                neighbors, scores, ids = found
+                whole = self._network(photos, holes, neighbors.to(self._place))
+            whole = composite(whole.clamp(0, 1), photos, holes)
+        return Painted(whole.cpu(), coarse.cpu(), neighbors, scores, ids)
+
+    def names(self, ids: Tensor) -> list[str]:
+        """What the photos of ids (n,) are called, as a result has them."""
+        return self._similar.names(ids.tolist()) if self._similar and self.k else []
+
+    def _begin(self, canvas: Canvas) -> "_Work":
+        """Find the faces at the holes, and plan the squares."""
+        faces = []
+        if canvas.hole.any():
+            faces = find_faces(canvas.as_bytes(), canvas.hole, self._finder)
+        return _Work(canvas, plan(canvas.hole, faces, self.size), canvas.rng(self.seed))
+
+
+class _Work:
+    """One photo being painted, square by square."""
+
+    def __init__(self, canvas: Canvas, squares: list[Square], rng: np.random.Generator) -> None:
+        self.canvas, self.squares, self.rng = canvas, squares, rng
+        self._holes: list[Tensor] = []
+        self._painted: list[Painted] = []
+
+    def look(self, square: Square, size: int) -> tuple[Tensor, Tensor]:
+        """What the networks see: (3, S, S) in [0, 1] and the hole (1, S, S)."""
+        picture = cut(self.canvas.pixels, square.frame, size) / np.float32(self.canvas.white)
+        hole = cut_hole(self.canvas.unknown, square.frame, size)
+        tensor = torch.from_numpy(picture.clip(0, 1)).permute(2, 0, 1)
+        return tensor, torch.from_numpy(hole)[None].float()
+
+    def take(self, turn: int, picture: Tensor, hole: Tensor, painted: Painted) -> None:
+        """Put a painted square into the photo."""
+        self._holes.append(hole)
+        self._painted.append(painted)
+        square, canvas = self.squares[turn], self.canvas
+        out, seen = (
+            part.permute(1, 2, 0).contiguous().numpy() for part in (painted.photos, picture)
+        )
+        whole = match_border(out, seen, hole[0].numpy() > 0)
+        own = (square.box, square.own)
+        paste(canvas.pixels, canvas.white, square.frame, whole, own, canvas.unknown, self.rng)
+        canvas.unknown[square.box] &= ~square.own
+
+    def result(self, size: int, k: int) -> Result:
+        """All of it."""
+        if not self._painted:
+            picture = torch.empty(0, 3, size, size)
+            none = torch.empty(0, k)
+            neighbors = torch.empty(0, k, 3, size, size)
+            parts = [picture, picture, neighbors, none, none.long()]
+            holes = picture[:, :1]
+        else:
+            parts = [torch.stack(part) for part in zip(*self._painted, strict=True)]
+            holes = torch.stack(self._holes)
+        painted, coarse, neighbors, scores, ids = parts
+        frames = tuple(square.frame for square in self.squares)
+        photo = self.canvas.finished()
+        return Result(photo, holes, coarse, painted, neighbors, scores, ids, frames)
+
+
+def _from_database(
+    folder: Path, k: int, size: int, auxiliary: Auxiliary, device: str, verify: Level
+) -> Similar:
+    database = ImageDatabase.open(folder, verify)
+    if auxiliary == "random":
+        return AnyPhotos(database, k, size)
+    descriptor = database_descriptor(folder, database.manifest, device=device)
+    return MostSimilar(database, Retriever(database, descriptor, k, size))

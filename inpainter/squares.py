@@ -1,0 +1,131 @@
+"""Which squares of a photo are painted, one after another, and which pixels each of them owns."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .frames import Frame
+
+_CONTEXT: Final = 3  # a square's side, in thicknesses of its hole
+_RIM: Final = 0.02  # of a face's square, where too little is seen around a pixel
+_NEAR: Final = 9  # pixels: holes that lie closer are painted together
+
+
+class Square(NamedTuple):
+    """One painting.
+
+    Attributes:
+        frame: what the networks see.
+        box: rows and columns of the photo, around the pixels it owns.
+        own: bool (h, w) inside the box: the pixels to take from this painting.
+    """
+
+    frame: Frame
+    box: tuple[slice, slice]
+    own: NDArray[np.bool_]
+
+
+def plan(hole: NDArray[np.bool_], faces: Sequence[Frame], size: int) -> list[Square]:
+    """Share out a hole's pixels; each belongs to exactly one square.
+
+    Pixels inside a face's square belong to the face whose centre is nearest; the others to upright
+    squares around them. Thin, long holes get several small squares rather than a single large one.
+
+    Args:
+        hole: (H, W).
+        faces: their frames.
+        size: the side at which the networks paint; smaller squares are not made.
+    """
+    rest = hole.copy()
+    squares = _of_faces(rest, faces)
+    for square in squares:
+        rest[square.box] &= ~square.own
+    return [*squares, *_of_rest(rest, size)]
+
+
+def _of_faces(hole: NDArray[np.bool_], faces: Sequence[Frame]) -> list[Square]:
+    if not faces:
+        return []
+    rows, columns = np.nonzero(hole)
+    points = columns + 0.5 + 1j * (rows + 0.5)
+    least, owner = np.full(len(points), np.inf), np.full(len(points), -1)
+    for number, frame in enumerate(faces):
+        away = frame.inside(points) - (0.5 + 0.5j)
+        within = np.maximum(abs(away.real), abs(away.imag)) < 0.5 - _RIM
+        nearer = within & (abs(away) < least)
+        least[nearer], owner[nearer] = abs(away[nearer]), number
+    squares = []
+    for number, frame in enumerate(faces):
+        mine = owner == number
+        if mine.any():
+            own = np.zeros_like(hole)
+            own[rows[mine], columns[mine]] = True
+            squares.append(_square(frame, own))
+    return squares
+
+
+def _square(frame: Frame, own: NDArray[np.bool_], top: int = 0, left: int = 0) -> Square:
+    """A square that owns some pixels of a part of the photo that begins at (top, left)."""
+    rows, columns = (np.flatnonzero(own.any(axis)) for axis in (1, 0))
+    inner = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    box = (
+        slice(top + int(rows[0]), top + int(rows[-1]) + 1),
+        slice(left + int(columns[0]), left + int(columns[-1]) + 1),
+    )
+    return Square(frame, box, own[inner].copy())
+
+
+def _of_rest(rest: NDArray[np.bool_], size: int) -> list[Square]:
+    if not rest.any():
+        return []
+    joined = cv2.dilate(rest.view(np.uint8), np.ones((_NEAR, _NEAR), np.uint8))
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(joined)
+    depth = cv2.distanceTransform(rest.view(np.uint8), cv2.DIST_L2, 3)
+    squares = []
+    for number, (left, top, width, height, _) in enumerate(boxes[1:], 1):
+        part = slice(top, top + height), slice(left, left + width)
+        own = rest[part] & (labels[part] == number)
+        thickness = 2 * float(depth[part][own].max())
+        side = _side(thickness, max(width, height), rest.shape, size)
+        if max(width, height) <= side:
+            frame = _around((left + width / 2, top + height / 2), side, rest.shape)
+            squares.append(_square(frame, own, top, left))
+        else:
+            squares += _tiles(own, (left, top), side, rest.shape)
+    return squares
+
+
+def _side(thickness: float, extent: int, shape: tuple[int, ...], size: int) -> int:
+    """A square's side: room for context, but if possible not beyond the photo."""
+    side = max(size, round(_CONTEXT * thickness))
+    if extent > side / 2 and extent < 2 * thickness:  # one blob: a single square around it
+        side = max(side, round(1.5 * extent))
+    return max(min(side, min(shape[:2])), 1)
+
+
+def _tiles(
+    own: NDArray[np.bool_], corner: tuple[int, int], side: int, shape: tuple[int, ...]
+) -> list[Square]:
+    """Squares along a long hole; each owns the pixels in its central half."""
+    left, top = corner
+    cell = max(1, side // 2)
+    squares = []
+    for y in range(0, own.shape[0], cell):
+        for x in range(0, own.shape[1], cell):
+            mine = own[y : y + cell, x : x + cell]
+            if mine.any():
+                frame = _around((left + x + cell / 2, top + y + cell / 2), side, shape)
+                squares.append(_square(frame, mine, top + y, left + x))
+    return squares
+
+
+def _around(centre: tuple[float, float], side: int, shape: tuple[int, ...]) -> Frame:
+    """An upright square, shifted inside the photo where it fits."""
+    x, y = (
+        min(max(c - side / 2, 0), length - side) if side <= length else (length - side) / 2
+        for c, length in zip(centre, shape[1::-1], strict=True)
+    )
+    return Frame(complex(round(x), round(y)), complex(side))

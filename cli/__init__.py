@@ -12,7 +12,9 @@ import click
 from .. import __version__
 from ..errors import SimpaintError
 from .demo import demo
+from .evaluate import evaluate
 from .index import index
+from .inpaint import inpaint
 from .masks import masks
 from .train import train
 
@@ -51,4 +53,6 @@ def main(verbose: bool) -> None:
 main.add_command(masks)
 main.add_command(demo)
 main.add_command(train)
+main.add_command(evaluate)
 main.add_command(index)
+main.add_command(inpaint)

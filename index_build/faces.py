@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..data.files import sha256
+from ..data.images import Pixels
 from ..errors import DependencyError
 from .descriptors import JSON, check_squares
 
@@ -57,16 +58,36 @@ class DlibDescriptor:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Describe photos: see `Descriptor`."""
+        return self.describe_as(images, images)
+
+    def describe_as(self, images: Tensor, guides: Tensor) -> Tensor:
+        """Describe photos whose faces are where they are in others: those without the hole, say.
+
+        Args:
+            images: (B, 3, 200, 200) float32 RGB in [0, 1].
+            guides: as many, in which the faces are looked for.
+
+        Returns:
+            (B, 128) float32, rows of length 1.
+        """
         check_squares(images, self.input_size)
+        check_squares(guides, self.input_size)
         if not len(images):
             return torch.empty(0, self.d)
-        pixels = (images.cpu() * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1)
-        chips = [self._chip(np.ascontiguousarray(picture)) for picture in pixels.numpy()]
-        vectors = np.array(self._network.compute_face_descriptor(chips))
+        pairs = zip(_pixels(images), _pixels(guides), strict=True)
+        vectors = np.array(
+            self._network.compute_face_descriptor([self._chip(*pair) for pair in pairs])
+        )
         return F.normalize(torch.from_numpy(vectors).float(), dim=1)
 
-    def _chip(self, picture: np.ndarray[Any, np.dtype[np.uint8]]) -> Any:  # noqa: ANN401 - dlib has no types
-        """The face turned upright and cut to 150 by 150, as the network was trained."""
-        found = self._find(picture)
+    def _chip(self, picture: Pixels, guide: Pixels) -> Any:  # noqa: ANN401 - dlib has no types
+        """The guide's face, turned upright and cut to 150 by 150, as the network was trained."""
+        found = self._find(guide)
         face = max(found, key=lambda box: box.area()) if found else self._whole
-        return self._cut(picture, self._landmarks(picture, face))
+        return self._cut(picture, self._landmarks(guide, face))
+
+
+def _pixels(images: Tensor) -> list[Pixels]:
+    """Float32 (B, 3, H, W) in [0, 1] to uint8 (H, W, 3) each."""
+    pixels = (images.cpu() * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1)
+    return [np.ascontiguousarray(picture) for picture in pixels.numpy()]

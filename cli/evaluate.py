@@ -1,0 +1,90 @@
+"""`simpaint evaluate`: methods measured on the same photos with the same holes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .progress import progress_bar
+
+_path = click.Path(path_type=Path)
+
+
+def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
+    """A,B,C."""
+    return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
+@click.command()
+@click.option("--photos", type=_path, help="Aligned photos: a folder, list, .tar or .parquet.")
+@click.option("--out", type=_path, required=True, help="Folder of the report.")
+@click.option(
+    "--methods",
+    callback=_names,
+    default="telea,ns,biharmonic",
+    show_default=True,
+    help="Names of methods or networks, NAME=WEIGHTS_FILE, MODULE:FUNCTION; with commas between.",
+)
+@click.option(
+    "--masks",
+    help="A folder of masks, or `balanced`: strokes drawn here, as many in each bucket of hole "
+    "ratios.  [default: balanced, unless --shape is given]",
+)
+@click.option(
+    "--shape", "shapes", multiple=True, metavar="SHAPE",
+    help="Wide holes on every photo: left, right, center, random-block, random-region, eyes, "
+    "mouth; repeat for several.",
+)  # fmt: skip
+@click.option(
+    "--database", "databases", type=_path, multiple=True,
+    help="Where similar photos come from; repeat to compare several.",
+)  # fmt: skip
+@click.option(
+    "--auxiliary", "auxiliaries", multiple=True,
+    type=click.Choice(["database", "oracle", "random", "noise"]),
+    help="What methods are shown as similar photos; oracle looks for the true photo's neighbors. "
+    "Repeat to compare several.  [default: database]",
+)  # fmt: skip
+@click.option(
+    "--coarse", default="pconv", show_default=True, help="Method that fills holes for the search."
+)
+@click.option(
+    "--strokes", default="synthetic", show_default=True,
+    help="Of balanced masks: a file of `masks import`, or `synthetic`.",
+)  # fmt: skip
+@click.option("--per-bucket", type=click.IntRange(1), help="Balanced masks in each bucket.")
+@click.option("--black-holes", is_flag=True, help="Black = hole in a plain folder of masks.")
+@click.option("--size", default=128, show_default=True, type=click.IntRange(16), help="In pixels.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@click.option("--batch-size", default=16, show_default=True, type=click.IntRange(1))
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1...")
+@click.option(
+    "--sheet", default=16, show_default=True, type=click.IntRange(1),
+    help="Cases on each sheet of the best, median and worst.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
+def evaluate(as_json: bool, **options: Any) -> None:  # noqa: ANN401 - Evaluation's own names
+    """Measure how well methods fill holes, all on the same photos with the same holes.
+
+    Writes report.html, report.md, table.csv, differences.csv and results.parquet. Repeat the
+    command to go on where it was stopped; with more --methods, only these are run.
+    """
+    from ..inpainter.evaluation import Evaluation
+    from ..inpainter.evaluation import evaluate as run
+
+    if options["photos"] is None:
+        raise click.UsageError("Missing option '--photos'.")
+    if options["masks"] is None:
+        options["masks"] = "" if options["shapes"] else "balanced"
+    options["auxiliaries"] = options["auxiliaries"] or ("database",)
+    with progress_bar("Filling", "photos") as progress:
+        outcome = run(Evaluation(**options), progress)
+    if as_json:
+        click.echo(json.dumps([one._asdict() for one in outcome.table], indent=1))
+        return
+    holding = sum(bool(one.better) for one in outcome.differences)
+    if outcome.differences:
+        click.echo(f"{holding:,} of {len(outcome.differences):,} differences hold at 95 %")
+    click.echo(f"Look at {outcome.report}.")

@@ -1,0 +1,182 @@
+"""The paper's Table 1, and more: methods measured on the same photos with the same holes.
+
+::
+
+    REPORT/
+        settings.json     photos and holes; others are refused in the same folder
+        photos/           the photos as squares
+        parts/            finished blocks, by method (see `results`)
+        results.parquet   a row for each photo, hole and method
+        table.csv         method, bucket, metric, mean, std, n
+        differences.csv   each pair of methods: difference, 95 % interval, which is better
+        report.md  report.html  pictures/
+
+All but `settings.json`, `photos` and `parts` is made anew each time, for the methods that are asked
+for; those whose blocks are there are not run again. So the same command goes on where it was
+stopped, and one with more methods adds them.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import torch
+
+from ..data.files import make_folder, replacing
+from ..data.progress import Progress, silent
+from ..data.sources import open_source
+from ..data.strokes import StrokeBank, synthetic_bank
+from ..errors import InputError
+from ..index_build.manifest import open_checked
+from .auxiliaries import Auxiliary
+from .bootstrap import Difference, differences
+from .cases import Cases, Rows
+from .evaluation_plan import Planned, plan
+from .evaluation_work import Work, run
+from .holes import BUCKETS, SHAPES, FolderHoles, Holes, ShapeHoles, StrokeHoles
+from .photo_cache import cache_photos
+from .report import write_report
+from .results import Summary, join, summarise, write_csv
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is measured, on what.
+
+    Attributes:
+        photos: a folder, list, tar or Parquet file of photos, aligned as the networks' are.
+        out: the report's folder.
+        methods: see `methods.build_method`; NAME=SOURCE gives another name.
+        masks: a folder of masks, "balanced" for strokes drawn here, or "" for shapes only.
+        shapes: wide holes, each on every photo.
+        databases: image databases for methods that look at similar photos.
+        auxiliaries: what these are shown; see `auxiliaries`.
+        coarse: the method that fills holes for the search.
+        strokes: a stroke bank's file, or "synthetic".
+        per_bucket: balanced holes in each bucket; None for as many as use every photo once.
+        black_holes: masks of a plain folder have black holes.
+        size: side of the squares that are painted, in pixels.
+        seed: of holes, pairs, random auxiliaries and the bootstrap.
+        batch_size: photos in a method at once.
+        workers: processes.
+        device: where networks run: "cpu", "cuda", or "auto".
+        sheet: cases on each sheet of the best, median and worst.
+    """
+
+    photos: Path
+    out: Path
+    methods: tuple[str, ...]
+    masks: str = "balanced"
+    shapes: tuple[str, ...] = ()
+    databases: tuple[Path, ...] = ()
+    auxiliaries: tuple[Auxiliary, ...] = ("database",)
+    coarse: str = "pconv"
+    strokes: str = "synthetic"
+    per_bucket: int | None = None
+    black_holes: bool = False
+    size: int = 128
+    seed: int = 0
+    batch_size: int = 16
+    workers: int = 1
+    device: str = "auto"
+    sheet: int = 16
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.shapes) - set(SHAPES):
+            raise InputError(f"shapes: expected some of {', '.join(SHAPES)}; found {unknown}")
+        if not self.methods:
+            raise InputError("methods: expected at least one, found none")
+        if not self.masks and not self.shapes:
+            raise InputError("holes: expected masks or shapes, found neither")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an evaluation found.
+
+    Attributes:
+        table: the cells of `table.csv`.
+        differences: the rows of `differences.csv`.
+        report: the page to look at.
+    """
+
+    table: list[Summary]
+    differences: list[Difference]
+    report: Path
+
+
+def evaluate(config: Evaluation, progress: Progress = silent) -> Outcome:
+    """Measure methods and write the report.
+
+    Args:
+        config: what to measure.
+        progress: told of photos done, all methods together.
+
+    Raises:
+        InputError: an option, a file or a method is not what was expected; or the folder holds a
+            report on other photos or holes.
+        StorageError: a file cannot be written; finished blocks stay valid.
+    """
+    for database in config.databases:
+        open_checked(database, "full")
+    planned = plan(config.methods, config.databases, config.auxiliaries, config.coarse, config.seed)
+    make_folder(config.out)
+    source = open_source(config.photos)
+    cache = cache_photos(source, source.names, config.out / "photos", config.size)
+    cases = Cases(cache, hole_sets(config, cache.usable), config.seed)
+    return measure_and_report(config, cases, planned, progress)
+
+
+def measure_and_report(
+    config: Evaluation, cases: Cases, planned: list[Planned], progress: Progress
+) -> Outcome:
+    """The second half of `evaluate`: from cases and methods to the report."""
+    _claim(config.out, cases)
+    device = config.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    work = Work(cases, config.out / "parts", config.batch_size, device, config.seed)
+    run(work, planned, config.workers, progress)
+    table = join({one.label: work.of(one) for one in planned})
+    with replacing(config.out / "results.parquet") as temporary:
+        pq.write_table(table, temporary)
+    summaries = list(summarise(table))
+    write_csv(config.out / "table.csv", Summary._fields, summaries)
+    compared = list(differences(table, config.seed))
+    write_csv(config.out / "differences.csv", Difference._fields, compared)
+    report = write_report(config, work, planned, table, summaries, compared)
+    return Outcome(summaries, compared, report)
+
+
+def hole_sets(config: Evaluation, rows: Rows) -> list[Holes]:
+    """The holes that a configuration asks for."""
+    sets: list[Holes] = []
+    size, seed, count = config.size, config.seed, len(rows)
+    if config.masks == "balanced":
+        strokes = config.strokes
+        bank = synthetic_bank() if strokes == "synthetic" else StrokeBank.open(Path(strokes))
+        total = BUCKETS * config.per_bucket if config.per_bucket else count
+        sets.append(StrokeHoles(bank, size, seed, total))
+    elif config.masks:
+        folder = Path(config.masks)
+        sets.append(FolderHoles(folder, size, count, seed, black=config.black_holes))
+    sets += [ShapeHoles(shape, size, seed, count) for shape in config.shapes]
+    return sets
+
+
+def _claim(out: Path, cases: Cases) -> None:
+    """Say in the folder what it is about, or refuse if it is about something else."""
+    path = out / "settings.json"
+    if not path.exists():
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(cases.settings, indent=1), "utf-8")
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: expected a report's settings: {error}") from error
+    wanted = json.loads(json.dumps(cases.settings))
+    if differing := [key for key in wanted if found.get(key) != wanted[key]]:
+        raise InputError(
+            f"{out}: holds a report on other {' and '.join(differing)}; name another folder"
+        )

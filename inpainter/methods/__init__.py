@@ -1,0 +1,65 @@
+"""Ways to fill a hole: one file each, one signature.
+
+A method takes photos (B, 3, H, W) float32 in [0, 1], black inside the holes, and masks (B, 1, H, W)
+float32, 1 = hole, and gives (B, 3, H, W); only what it painted inside the holes counts.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from ..checkpoint import SHIPPED, shipped
+from .biharmonic import biharmonic
+from .nearest import Nearest
+from .networks import NetworkMethod
+from .ns import ns
+from .own import load_own
+from .signature import Method, Similar
+from .telea import telea
+
+__all__ = ["METHODS", "Built", "Method", "Similar", "build_method"]
+
+METHODS: dict[str, Callable[[Similar], Method]] = {
+    "telea": lambda _: telea,
+    "ns": lambda _: ns,
+    "biharmonic": lambda _: biharmonic,
+    "nearest": Nearest,
+}
+"""Methods that need no weights, by name."""
+
+
+class Built(NamedTuple):
+    """A method that can be called.
+
+    Attributes:
+        method: what fills holes.
+        k: similar photos that it looks at; 0 for none.
+        fingerprint: changes when the method does: its name, or a hash of weights or source.
+    """
+
+    method: Method
+    k: int
+    fingerprint: str
+
+
+def build_method(source: str, similar: Similar, device: str = "cpu") -> Built:
+    """Make a method.
+
+    Args:
+        source: a name of `METHODS`, the name of shipped weights, a weights file, or
+            "module:function" for anyone's own.
+        similar: where methods that look at similar photos get them.
+        device: where networks run.
+
+    Raises:
+        InputError: a module or function that cannot be imported.
+        WeightsError: no such name or file, or a damaged one.
+    """
+    if source in METHODS:
+        method = METHODS[source](similar)
+        return Built(method, getattr(method, "k", 0), source)
+    if ":" in source and not Path(source).exists():
+        return Built(*load_own(source))
+    path = SHIPPED / f"{source}.safetensors" if source in shipped() else Path(source)
+    network = NetworkMethod(path, similar, device, others=[*METHODS, "module:function"])
+    return Built(network, network.k, network.fingerprint)

@@ -1,0 +1,20 @@
+"""Damelin and Hoang 2018: the smoothest surface that meets the rim in value and slope."""
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...data.images import Pixels
+from .pixels import photo_by_photo
+
+
+def biharmonic(photos: Tensor, masks: Tensor) -> Tensor:
+    """scikit-image's `inpaint_biharmonic`; about a second for a photo of 128 by 128 pixels."""
+    return photo_by_photo(_fill, photos, masks)
+
+
+def _fill(photo: Pixels, hole: NDArray[np.bool_]) -> NDArray[np.generic]:
+    from skimage.restoration import inpaint_biharmonic
+
+    filled: NDArray[np.float64] = inpaint_biharmonic(photo, hole, channel_axis=-1)
+    return np.clip(filled * 255, 0, 255)

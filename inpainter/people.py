@@ -1,0 +1,101 @@
+"""Who is on the photos of an album, and how far a filled face is from the person's."""
+
+from dataclasses import dataclass
+from functools import cache as once
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..index_build.faces import DlibDescriptor
+from .batches import to_float
+from .library import ALBUM_IDS
+from .metrics import Floats
+from .photo_cache import PhotoCache
+
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class People:
+    """The photos of several persons.
+
+    Attributes:
+        cache: the photos.
+        persons: (n,) int64, for each row of the cache who it is.
+        faces: (n, 128) float32, dlib's descriptor of each row.
+    """
+
+    cache: PhotoCache
+    persons: NDArray[np.int64]
+    faces: NDArray[np.float32]
+
+    def excluded(self, row: int, *, others: bool) -> NDArray[np.int64]:
+        """Ids that a query for a row must not find: itself and, with `others`, the person's."""
+        if others:
+            return ALBUM_IDS + np.flatnonzero(self.persons == self.persons[row])
+        return np.array([ALBUM_IDS + row], dtype=np.int64)
+
+    def distances(
+        self, filled: Tensor, truth: Tensor, rows: NDArray[np.int64]
+    ) -> dict[str, Floats]:
+        """How far filled faces are from the truth and from the person's other photos.
+
+        Args:
+            filled: (B, 3, S, S) uint8.
+            truth: (B, 3, S, S) uint8; the face is looked for here, not in the filled photo.
+            rows: (B,) rows of the cache.
+
+        Returns:
+            `identity_truth` and `identity_others`, the mean over the other photos: (B,) float64
+            distances between descriptors of length 1, 0 to 2. Above 0.4, about, dlib takes two
+            faces for two persons (0.6 between its own descriptors, which are 1.4 long).
+        """
+        vectors = identity()(filled.float() / 255, truth.float() / 255)
+        to_truth = np.linalg.norm(vectors - self.faces[rows], axis=1)
+        to_others = np.empty(len(rows))
+        for i, row in enumerate(rows):
+            same = self.persons == self.persons[row]
+            same[row] = False
+            distances = np.linalg.norm(vectors[i] - self.faces[same], axis=1)
+            to_others[i] = distances.mean() if len(distances) else np.nan
+        return {"identity_truth": to_truth.astype(np.float64), "identity_others": to_others}
+
+
+def people_of(cache: PhotoCache) -> People:
+    """The persons of a cache whose photos' names begin with their folder."""
+    names = [name.partition("/")[0] for name in cache.names]
+    persons = np.unique(names, return_inverse=True)[1].astype(np.int64)
+    rows = np.arange(len(cache))
+    found = []
+    for start in range(0, len(rows), _BATCH):
+        photos = to_float(torch.from_numpy(cache.photos(rows[start : start + _BATCH])))
+        found.append(identity()(photos, photos))
+    return People(cache, persons, np.concatenate(found))
+
+
+class _Identity:
+    """dlib's descriptor of photos of any size."""
+
+    def __init__(self) -> None:
+        self._descriptor = DlibDescriptor({})
+
+    def __call__(self, photos: Tensor, guides: Tensor) -> NDArray[np.float32]:
+        side = self._descriptor.input_size
+        enlarged = (
+            torch.nn.functional.interpolate(x, (side, side), mode="bilinear", antialias=True)
+            for x in (photos, guides)
+        )
+        vectors: NDArray[np.float32] = self._descriptor.describe_as(*enlarged).numpy()
+        return vectors
+
+
+@once
+def identity() -> _Identity:
+    """The one of this process: dlib's networks take a second to load.
+
+    Raises:
+        DependencyError: dlib or its models are not installed.
+    """
+    return _Identity()

@@ -1,0 +1,235 @@
+"""The report of an evaluation, for people: `report.md`, and `report.html` in a single file."""
+
+import base64
+import html
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..data.files import make_folder, replacing
+from .bootstrap import RESAMPLES, Difference
+from .charts import draw_boxes, draw_curves
+from .evaluation_plan import Planned
+from .evaluation_work import Work
+from .metrics import METRICS
+from .results import Summary
+from .sheets import Sheets, ranked, spread
+
+if TYPE_CHECKING:
+    from .evaluation import Evaluation
+
+_STYLE: Final = """
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 1200px }
+table { border-collapse: collapse; margin: .6em 0 1.6em }
+th, td { border-bottom: 1px solid #ddd; padding: .25em .7em; text-align: right }
+td { white-space: nowrap }
+th:first-child, td:first-child { text-align: left }
+img { max-width: 100% } .std { color: #888; font-size: .85em }
+"""
+
+Table = tuple[list[str], list[list[str]]]
+
+
+def write_report(
+    config: "Evaluation",
+    work: Work,
+    planned: Sequence[Planned],
+    table: pa.Table,
+    summaries: Sequence[Summary],
+    compared: Sequence[Difference],
+) -> Path:
+    """Write both reports and their pictures; the page's path.
+
+    Raises:
+        StorageError: a file cannot be written.
+    """
+    pictures = _draw(config, work, planned, table, summaries)
+    page = _Page(config.out)
+    page.heading(1, "Evaluation")
+    page.text(_about(config, work, table))
+    for name in METRICS:
+        cells = [one for one in summaries if one.metric == name]
+        if cells:
+            page.heading(2, METRICS[name].title)
+            page.table(_metric_table(name, cells))
+    page.heading(2, "Seconds for a photo")
+    page.text("Median over photos, in batches, retrieval included.")
+    page.table(_times(table))
+    page.heading(2, "Which differences hold")
+    page.text(
+        f"Paired bootstrap, {RESAMPLES:,} resamples: the first method's number less the second's; "
+        "bold where the 95 % interval does not hold 0, with the better method's number of "
+        "the pair (1 or 2). Of sharpness, the distances from 1 are compared. "
+        "All intervals are in differences.csv."
+    )
+    for name in METRICS:
+        own = [one for one in compared if one.metric == name]
+        if own:
+            page.heading(3, METRICS[name].title)
+            page.table(_differences_table(name, own))
+    for title, path in pictures:
+        page.heading(2, title)
+        page.picture(path)
+    return page.write()
+
+
+def _about(config: "Evaluation", work: Work, table: pa.Table) -> str:
+    cases = work.cases
+    unusable = len(cases.cache) - len(cases.cache.usable)
+    text = (
+        f"{len(cases.cache.usable):,} photos, {len(cases):,} cases, {config.size} x {config.size} "
+        f"pixels, seed {config.seed}. Numbers are of the composite in 8 bits: mean ± standard "
+        "deviation over cases; the best of each column is bold. "
+    )
+    if unusable:
+        text += f"{unusable:,} files were no photos and were left out. "
+    first = table.filter(pc.equal(table["method"], table["method"][0]))
+    counts = pc.value_counts(first["bucket"]).to_pylist()
+    return text + "Cases: " + ", ".join(f"{one['values']} {one['counts']:,}" for one in counts)
+
+
+def _metric_table(name: str, cells: Sequence[Summary]) -> Table:
+    """Methods down, groups across, the best in bold."""
+    metric = METRICS[name]
+    groups = list(dict.fromkeys(one.bucket for one in cells))
+    methods = list(dict.fromkeys(one.method for one in cells))
+    found = {(one.method, one.bucket): one for one in cells}
+
+    def badness(one: Summary) -> float:
+        """Of the number as it is printed: what looks the same is equally good."""
+        return float(metric.badness(np.array([round(one.mean, metric.digits)]))[0])
+
+    best = {
+        group: np.nanmin([badness(found[method, group]) for method in methods]) for group in groups
+    }
+
+    def text(one: Summary) -> str:
+        mean = f"{one.mean:.{metric.digits}f}"
+        bold = badness(one) == best[one.bucket]
+        return f"{f'**{mean}**' if bold else mean} ± {one.std:.{metric.digits}f}"
+
+    rows = [[method, *(text(found[method, group]) for group in groups)] for method in methods]
+    return ["", *groups], rows
+
+
+def _times(table: pa.Table) -> Table:
+    rows = []
+    for method in pc.unique(table["method"]).to_pylist():
+        seconds = table.filter(pc.equal(table["method"], method))["seconds"].to_numpy()
+        rows.append([method, f"{np.median(seconds):.4f}"])
+    return ["", "s"], rows
+
+
+def _differences_table(name: str, own: Sequence[Difference]) -> Table:
+    """Pairs down, groups across."""
+    digits = METRICS[name].digits + 1
+    groups = list(dict.fromkeys(one.bucket for one in own))
+    pairs = list(dict.fromkeys((one.a, one.b) for one in own))
+    found = {(one.a, one.b, one.bucket): one for one in own}
+
+    def text(one: Difference) -> str:
+        number = f"{one.difference:+.{digits}f}"
+        return f"**{number}** ({1 if one.better == one.a else 2})" if one.better else number
+
+    rows = [[f"{a} − {b}", *(text(found[a, b, group]) for group in groups)] for a, b in pairs]  # noqa: RUF001 - a minus
+    return ["", *groups], rows
+
+
+def _draw(
+    config: "Evaluation",
+    work: Work,
+    planned: Sequence[Planned],
+    table: pa.Table,
+    summaries: Sequence[Summary],
+) -> list[tuple[str, Path]]:
+    """Draw all pictures: titles and files."""
+    folder = config.out / "pictures"
+    make_folder(folder)
+    drawn: list[tuple[str, Path]] = []
+
+    def add(title: str, name: str, draw: Callable[[Path], None]) -> None:
+        draw(folder / name)
+        drawn.append((title, folder / name))
+
+    add("Curves over the groups", "curves.png", lambda path: draw_curves(path, summaries))
+    add("Quartiles over all cases", "boxes.png", lambda path: draw_boxes(path, table))
+    sheets = Sheets(work)
+    first = table.filter(pc.equal(table["method"], planned[0].label))
+    rows = spread(first, config.sheet)
+    add("All methods", "methods.jpg", lambda path: sheets.comparison(path, planned, rows))
+    for one in planned:
+        own = table.filter(pc.equal(table["method"], one.label))
+        for kind, chosen in ranked(own, config.sheet).items():
+            title = f"{one.label}: {kind} cases by L1 inside the hole"
+            _add_strips(add, sheets, one, title, f"{one.folder}-{kind}.jpg", chosen)
+    return drawn
+
+
+def _add_strips(
+    add: Callable[[str, str, Callable[[Path], None]], None],
+    sheets: Sheets,
+    one: Planned,
+    title: str,
+    name: str,
+    rows: Sequence[dict[str, object]],
+) -> None:
+    add(title, name, lambda path: sheets.strips(path, one, rows))
+
+
+class _Page:
+    """The same page twice: as Markdown with links to pictures, as HTML with the pictures inside."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._markdown: list[str] = []
+        self._html: list[str] = []
+
+    def heading(self, level: int, text: str) -> None:
+        self._markdown.append(f"{'#' * level} {text}")
+        self._html.append(f"<h{level}>{html.escape(text)}</h{level}>")
+
+    def text(self, text: str) -> None:
+        self._markdown.append(text)
+        self._html.append(f"<p>{html.escape(text)}</p>")
+
+    def table(self, table: Table) -> None:
+        header, rows = table
+        lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+        self._markdown.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
+        head = _cells("th", map(html.escape, header))
+        body = "".join(_cells("td", map(_marked, row)) for row in rows)
+        self._html.append(f"<table>{head}{body}</table>")
+
+    def picture(self, path: Path) -> None:
+        self._markdown.append(f"![{path.stem}]({path.relative_to(self._folder).as_posix()})")
+        kind = "png" if path.suffix == ".png" else "jpeg"
+        data = base64.b64encode(path.read_bytes()).decode("ascii")
+        self._html.append(f'<img alt="{path.stem}" src="data:image/{kind};base64,{data}">')
+
+    def write(self) -> Path:
+        """Write both; the HTML's path."""
+        texts = {
+            "report.md": "\n\n".join(self._markdown) + "\n",
+            "report.html": f'<!doctype html><meta charset="utf-8"><title>Evaluation</title>'
+            f"<style>{_STYLE}</style>\n" + "\n".join(self._html),
+        }
+        for name, text in texts.items():
+            with replacing(self._folder / name) as temporary:
+                temporary.write_text(text, "utf-8")
+        return self._folder / "report.html"
+
+
+def _cells(tag: str, texts: Iterable[str]) -> str:
+    return "<tr>" + "".join(f"<{tag}>{text}</{tag}>" for text in texts) + "</tr>"
+
+
+def _marked(text: str) -> str:
+    """A cell's Markdown as HTML: bold, and the deviation smaller."""
+    mean, plus, std = html.escape(text).partition(" ± ")
+    parts = mean.split("**")
+    bold = "".join(f"<b>{part}</b>" if i % 2 else part for i, part in enumerate(parts))
+    return bold + (f'<span class="std"> ± {std}</span>' if plus else "")

@@ -1,8 +1,8 @@
 """Grain for painted pixels, of the strength and the spectrum of the known pixels around them.
 
 A network's painting is smoother than a photo, the more so where it was enlarged. What a photo has
-at the finest scale is measured in small patches; the quieter half of them is taken, so that edges
-do not count, and noise of the same power spectrum is drawn (Galerne et al. 2011, Random Phase
+at the finest scale is measured in small patches; the quietest quarter is taken, so that edges do
+not count, and noise of the same power spectrum is drawn (Galerne et al. 2011, Random Phase
 Textures). Noise has no structure: no edge of the surroundings appears twice.
 """
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from .frames import Floats
 
 _FEWEST: Final = 4  # patches; less tells nothing about grain
+_QUIET: Final = 0.25  # the share of patches that counts as grain alone
 _MOST: Final = 400  # patches; more only take time
 
 
@@ -35,7 +36,7 @@ def reach(scale: float) -> int:
     Args:
         scale: the photo's pixels in one of the network's.
     """
-    return 4 * _patch(scale)
+    return 2 * _patch(scale)
 
 
 def grain(
@@ -82,7 +83,7 @@ def high_pass(picture: Floats, valid: NDArray[np.bool_], scale: float) -> Floats
 
 
 def _quiet_patches(details: Floats, valid: NDArray[np.bool_], side: int) -> Floats | None:
-    """The quieter half of all wholly valid patches (n, side, side, 3); None if there are few."""
+    """The quietest of all wholly valid patches (n, side, side, 3); None if there are few."""
     if min(valid.shape) < side:
         return None
     step = max(1, side // 2)
@@ -94,7 +95,7 @@ def _quiet_patches(details: Floats, valid: NDArray[np.bool_], side: int) -> Floa
     windows = sliding_window_view(details, (side, side), axis=(0, 1))[::step, ::step]
     patches = np.moveaxis(windows[rows, columns], 1, -1)  # (n, side, side, 3)
     strength = patches.var(axis=(1, 2, 3))
-    quiet: Floats = patches[strength <= np.median(strength)]
+    quiet: Floats = patches[strength <= np.quantile(strength, _QUIET)]
     return quiet
 
 

@@ -13,28 +13,40 @@ from .membrane import membrane
 Box = tuple[slice, slice]
 Holes = NDArray[np.bool_]
 
-_RING: Final = 3  # pixels of the frame over which differences to the photo are averaged
+_NEIGHBORS: Final = np.ones((3, 3), np.uint8)
 
 
 def match_border(painted: Floats, photo: Floats, hole: Holes) -> Floats:
     """The photo with the painting in its hole, shifted in colour to meet the photo all around.
 
     The difference to the known pixels is spread into the hole like a membrane fixed at its border
-    (Perez et al. 2003, Poisson image editing, equation 5).
+    (Perez et al. 2003, Poisson image editing, equation 5). Networks are least sure where hole and
+    photo touch, and draw faint outlines there: what they paint within a pixel of the border is not
+    used, but the mean of what is around it.
 
     Args:
-        painted: (S, S, 3), known pixels included.
+        painted: (S, S, 3), known pixels included, as the network gave them.
         photo: (S, S, 3); what stands in the hole is not used.
         hole: (S, S).
 
     Returns:
         (S, S, 3) float32.
     """
-    known = (~hole).astype(np.float32)[..., None]
-    weight = np.asarray(cv2.blur(known, (_RING, _RING)))[..., None]
-    total = cv2.blur((photo - painted) * known, (_RING, _RING))
-    difference = np.asarray(total / np.maximum(weight, 1e-6), np.float32)
-    return np.where(hole[..., None], painted + membrane(difference, hole), photo)
+    wide = cv2.dilate(hole.view(np.uint8), _NEIGHBORS).view(np.bool_)
+    core = cv2.erode(hole.view(np.uint8), _NEIGHBORS).view(np.bool_)
+    beyond = hole if wide.all() else wide
+    shift = membrane(_near_mean(photo - painted, ~beyond), beyond)
+    inside = np.where(hole[..., None], painted + shift, photo)
+    rim = hole & ~core
+    return np.where(rim[..., None], _near_mean(inside, ~rim), inside)
+
+
+def _near_mean(values: Floats, valid: Holes) -> Floats:
+    """The mean of the valid pixels among each and its eight neighbors; 0 where there are none."""
+    weight = valid.astype(np.float32)
+    count = np.asarray(cv2.blur(weight, (3, 3)))[..., None]
+    total = cv2.blur(values * weight[..., None], (3, 3))
+    return np.asarray(total / np.maximum(count, 1e-6), np.float32)
 
 
 def paste(

@@ -36,6 +36,7 @@ class Painted(NamedTuple):
         neighbors: (B, K, 3, S, S), what was borrowed from, the most similar first.
         scores: (B, K), their cosines to the coarse picture.
         ids: (B, K) int64, their ids in the database.
+        raw: (B, 3, S, S), what the final network gave, known pixels included.
     """
 
     photos: Tensor
@@ -43,6 +44,7 @@ class Painted(NamedTuple):
     neighbors: Tensor
     scores: Tensor
     ids: Tensor
+    raw: Tensor
 
 
 @dataclass(frozen=True)
@@ -218,8 +220,9 @@ class Inpainter:
             else:
                 neighbors, scores, ids = found
                 whole = self._network(photos, holes, neighbors.to(self._place))
-            whole = composite(whole.clamp(0, 1), photos, holes)
-        return Painted(whole.cpu(), coarse.cpu(), neighbors, scores, ids)
+            whole = whole.clamp(0, 1)
+            filled = composite(whole, photos, holes)
+        return Painted(filled.cpu(), coarse.cpu(), neighbors, scores, ids, whole.cpu())
 
     def names(self, ids: Tensor) -> list[str]:
         """What the photos of ids (n,) are called, as a result has them."""
@@ -253,9 +256,7 @@ class _Work:
         self._holes.append(hole)
         self._painted.append(painted)
         square, canvas = self.squares[turn], self.canvas
-        out, seen = (
-            part.permute(1, 2, 0).contiguous().numpy() for part in (painted.photos, picture)
-        )
+        out, seen = (part.permute(1, 2, 0).contiguous().numpy() for part in (painted.raw, picture))
         whole = match_border(out, seen, hole[0].numpy() > 0)
         own = (square.box, square.own)
         paste(canvas.pixels, canvas.white, square.frame, whole, own, canvas.unknown, self.rng)
@@ -267,12 +268,12 @@ class _Work:
             picture = torch.empty(0, 3, size, size)
             none = torch.empty(0, k)
             neighbors = torch.empty(0, k, 3, size, size)
-            parts = [picture, picture, neighbors, none, none.long()]
+            parts = [picture, picture, neighbors, none, none.long(), picture]
             holes = picture[:, :1]
         else:
             parts = [torch.stack(part) for part in zip(*self._painted, strict=True)]
             holes = torch.stack(self._holes)
-        painted, coarse, neighbors, scores, ids = parts
+        painted, coarse, neighbors, scores, ids, _ = parts
         frames = tuple(square.frame for square in self.squares)
         photo = self.canvas.finished()
         return Result(photo, holes, coarse, painted, neighbors, scores, ids, frames)

@@ -19,7 +19,7 @@ from .membrane import membrane
 Photo: TypeAlias = PhotoFile | Stored | Path | str
 Mask: TypeAlias = Image.Image | NDArray[Any] | Path | str
 
-_COARSE: Final = 128  # pixels of the longer side at which holes are filled before anything else
+_COARSE: Final = 64  # pixels of the longer side at which holes are filled before anything else
 
 
 @dataclass
@@ -134,7 +134,8 @@ def _filled(pixels: NDArray[Any], hole: NDArray[np.bool_]) -> NDArray[Any]:
     scale = min(1.0, _COARSE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     known = cv2.resize((~hole).astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    filled[hole] = 0
+    where = np.broadcast_to(hole[..., None], filled.shape)
+    np.copyto(filled, 0, where=where)
     total = cv2.resize(filled, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     unknown = known < 0.5 if (known >= 0.5).any() else known < known.max()
     means = np.asarray(total / np.maximum(known, 1e-6)[..., None], np.float32)
@@ -142,5 +143,5 @@ def _filled(pixels: NDArray[Any], hole: NDArray[np.bool_]) -> NDArray[Any]:
     if filled.dtype.kind == "u":
         coarse = np.rint(coarse.clip(0, white_of(filled.dtype)))
     smooth = cv2.resize(coarse.astype(filled.dtype), (width, height))
-    filled[hole] = smooth[hole]
+    np.copyto(filled, smooth, where=where)
     return filled

@@ -15,7 +15,7 @@ from ..index_build.store import all_rows
 from ..retrieval.database import ImageDatabase
 from ..retrieval.retriever import Retrieved, Retriever, describe_pictures
 from .batches import to_float
-from .find_faces import FaceFinder, search
+from .find_faces import FaceFinder, surest_face
 from .frames import cut
 
 Auxiliary = Literal["database", "random", "noise"]
@@ -133,8 +133,7 @@ class Chosen:
 
 
 def _portrait(photo: Pixels, finder: FaceFinder, size: int) -> Pixels:
-    faces = search(photo, np.zeros(photo.shape[:2], np.bool_), finder)
-    if not faces:
+    frame = surest_face(photo, finder)
+    if frame is None:
         return square(photo, size)
-    surest = max(faces, key=lambda face: face.score)
-    return np.rint(cut(photo, surest.frame, size)).clip(0, 255).astype(np.uint8)
+    return np.rint(cut(photo, frame, size)).clip(0, 255).astype(np.uint8)

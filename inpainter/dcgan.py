@@ -13,7 +13,6 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
-from torchvision.utils import make_grid
 
 from ..errors import InputError
 from .batches import Batch, to_float
@@ -144,6 +143,8 @@ class DCGANTask:
     @torch.no_grad()
     def samples(self, network: nn.Module) -> Tensor:
         """64 pictures of fixed latents in a grid, (3, H, W)."""
+        from torchvision.utils import make_grid  # as slow to import as torch, and only for training
+
         latents = self._latents.to(next(network.parameters()).device)
         grid: Tensor = make_grid(network(latents).clamp(0, 1), nrow=8)
         return grid

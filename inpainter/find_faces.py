@@ -30,7 +30,7 @@ _LANDMARKS: Final = (
     )
     / 200
 )
-# Where the detectors' boxes lie, two corners each, in the frames that the landmarks give: means over
+# Where the detectors' boxes lie, two corners each, in the frames that landmarks give: means over
 # 299 and 288 of 300 whole photos (LFW). On the aligned crops boxes are cut off by the photo's edge.
 _DLIB_BOX: Final = (0.4 + 0.8j, 198.1 + 198.4j)
 _CASCADE_BOX: Final = (-9.9 - 26.0j, 206.1 + 190.0j)

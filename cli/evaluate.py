@@ -18,6 +18,10 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 
 @click.command()
 @click.option("--photos", type=_path, help="Aligned photos: a folder, list, .tar or .parquet.")
+@click.option(
+    "--album", type=_path,
+    help="In place of --photos: a folder with a folder of photos for each person, not aligned.",
+)  # fmt: skip
 @click.option("--out", type=_path, required=True, help="Folder of the report.")
 @click.option(
     "--methods",
@@ -42,9 +46,10 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 )  # fmt: skip
 @click.option(
     "--auxiliary", "auxiliaries", multiple=True,
-    type=click.Choice(["database", "oracle", "random", "noise"]),
+    type=click.Choice(["database", "oracle", "random", "noise", "album"]),
     help="What methods are shown as similar photos; oracle looks for the true photo's neighbors. "
-    "Repeat to compare several.  [default: database]",
+    "album: with the person's other photos. Repeat to compare several.  "
+    "[default: database; with --album both database and album]",
 )  # fmt: skip
 @click.option(
     "--coarse", default="pconv", show_default=True, help="Method that fills holes for the search."
@@ -54,6 +59,7 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     help="Of balanced masks: a file of `masks import`, or `synthetic`.",
 )  # fmt: skip
 @click.option("--per-bucket", type=click.IntRange(1), help="Balanced masks in each bucket.")
+@click.option("--limit", type=click.IntRange(1), help="Take so many of the photos.")
 @click.option("--black-holes", is_flag=True, help="Black = hole in a plain folder of masks.")
 @click.option("--size", default=128, show_default=True, type=click.IntRange(16), help="In pixels.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
@@ -65,7 +71,7 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     help="Cases on each sheet of the best, median and worst.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
-def evaluate(as_json: bool, **options: Any) -> None:  # noqa: ANN401 - Evaluation's own names
+def evaluate(as_json: bool, album: Path | None, **options: Any) -> None:  # noqa: ANN401 - Evaluation's own names
     """Measure how well methods fill holes, all on the same photos with the same holes.
 
     Writes report.html, report.md, table.csv, differences.csv and results.parquet. Repeat the
@@ -74,13 +80,14 @@ def evaluate(as_json: bool, **options: Any) -> None:  # noqa: ANN401 - Evaluatio
     from ..inpainter.evaluation import Evaluation
     from ..inpainter.evaluation import evaluate as run
 
-    if options["photos"] is None:
-        raise click.UsageError("Missing option '--photos'.")
+    if (options["photos"] is None) == (album is None):
+        raise click.UsageError("Name either --photos or --album.")
     if options["masks"] is None:
         options["masks"] = "" if options["shapes"] else "balanced"
-    options["auxiliaries"] = options["auxiliaries"] or ("database",)
-    with progress_bar("Filling", "photos") as progress:
-        outcome = run(Evaluation(**options), progress)
+    both = ("database", "album") if album else ("database",)
+    options["auxiliaries"] = options["auxiliaries"] or both
+    options |= {"photos": album or options["photos"], "album": album is not None}
+    outcome = run(Evaluation(**options), progress_bar)
     if as_json:
         click.echo(json.dumps([one._asdict() for one in outcome.table], indent=1))
         return

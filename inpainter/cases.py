@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,7 +49,9 @@ class Cases:
         cache: PhotoCache,
         sets: Sequence[Holes],
         seed: int,
-        unit_of: Callable[[str], str] = str,
+        *,
+        rows: Rows | None = None,
+        units: Rows | None = None,
     ) -> None:
         """Pair them.
 
@@ -58,21 +60,22 @@ class Cases:
             sets: the holes. A set with more holes than photos meets each photo several times, but
                 twice only after all others.
             seed: of the permutations.
-            unit_of: from a photo's name to what is drawn by the bootstrap: the photo, or a person.
+            rows: which photos of the cache; None for all.
+            units: what the bootstrap draws, for each row of the cache: persons; None for photos.
         """
         self.cache, self._sets = cache, list(sets)
+        rows = cache.usable if rows is None else rows
         sizes = [len(holes.groups) for holes in sets]
-        self.photo = np.concatenate([_shuffled(cache.usable, n, [seed, i])
+        self.photo = np.concatenate([_shuffled(rows, n, [seed, i])
                                      for i, n in enumerate(sizes)])  # fmt: skip
         self._ends = np.cumsum(sizes)
         groups = [group for holes in sets for group in holes.groups]
         names = sorted(set(groups), key=_rank)
         self._groups = groups
         self._ranks = np.array([names.index(group) for group in groups], dtype=np.int64)
-        units = [unit_of(cache.names[row]) for row in self.photo]
-        self._units = np.unique(units, return_inverse=True)[1].astype(np.int64)
+        self._units = self.photo if units is None else units[self.photo]
         self.settings = {
-            "photos": {"names and size": cache.fingerprint, "usable": len(cache.usable)},
+            "photos": {"names and size": cache.fingerprint, "used": len(rows)},
             "size": cache.size,
             "seed": seed,
             "holes": [holes.settings for holes in sets],

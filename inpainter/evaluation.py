@@ -20,21 +20,24 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
-import torch
 
 from ..data.files import make_folder, replacing
-from ..data.progress import Progress, silent
 from ..data.sources import open_source
 from ..data.strokes import StrokeBank, synthetic_bank
 from ..errors import InputError
+from ..index_build.descriptors import pick_device
 from ..index_build.manifest import open_checked
+from ..index_build.publish import Stages, silently
+from .album import album_holes, open_album
 from .auxiliaries import Auxiliary
 from .bootstrap import Difference, differences
 from .cases import Cases, Rows
-from .evaluation_plan import Planned, plan
+from .evaluation_plan import ALBUM_ONLY, Planned, plan
 from .evaluation_work import Work, run
 from .holes import BUCKETS, SHAPES, FolderHoles, Holes, ShapeHoles, StrokeHoles
+from .people import People
 from .photo_cache import cache_photos
 from .report import write_report
 from .results import Summary, join, summarise, write_csv
@@ -50,6 +53,8 @@ class Evaluation:
         methods: see `methods.build_method`; NAME=SOURCE gives another name.
         masks: a folder of masks, "balanced" for strokes drawn here, or "" for shapes only.
         shapes: wide holes, each on every photo.
+        album: `photos` holds a folder for each person; the holes are those of `album.album_holes`.
+        limit: take so many photos, drawn by the seed; None for all.
         databases: image databases for methods that look at similar photos.
         auxiliaries: what these are shown; see `auxiliaries`.
         coarse: the method that fills holes for the search.
@@ -69,6 +74,8 @@ class Evaluation:
     methods: tuple[str, ...]
     masks: str = "balanced"
     shapes: tuple[str, ...] = ()
+    album: bool = False
+    limit: int | None = None
     databases: tuple[Path, ...] = ()
     auxiliaries: tuple[Auxiliary, ...] = ("database",)
     coarse: str = "pconv"
@@ -106,12 +113,12 @@ class Outcome:
     report: Path
 
 
-def evaluate(config: Evaluation, progress: Progress = silent) -> Outcome:
+def evaluate(config: Evaluation, stages: Stages = silently) -> Outcome:
     """Measure methods and write the report.
 
     Args:
         config: what to measure.
-        progress: told of photos done, all methods together.
+        stages: told of photos prepared, and of those filled, all methods together.
 
     Raises:
         InputError: an option, a file or a method is not what was expected; or the folder holds a
@@ -120,24 +127,35 @@ def evaluate(config: Evaluation, progress: Progress = silent) -> Outcome:
     """
     for database in config.databases:
         open_checked(database, "full")
-    planned = plan(config.methods, config.databases, config.auxiliaries, config.coarse, config.seed)
+    databases = config.databases or ((ALBUM_ONLY,) if config.album else ())
+    planned = plan(config.methods, databases, config.auxiliaries, config.coarse, config.seed)
     make_folder(config.out)
-    source = open_source(config.photos)
-    cache = cache_photos(source, source.names, config.out / "photos", config.size)
-    cases = Cases(cache, hole_sets(config, cache.usable), config.seed)
-    return measure_and_report(config, cases, planned, progress)
-
-
-def measure_and_report(
-    config: Evaluation, cases: Cases, planned: list[Planned], progress: Progress
-) -> Outcome:
-    """The second half of `evaluate`: from cases and methods to the report."""
+    cases, people = _open(config, stages)
     _claim(config.out, cases)
-    device = config.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    work = Work(cases, config.out / "parts", config.batch_size, device, config.seed)
-    run(work, planned, config.workers, progress)
+    device = pick_device(config.device)
+    work = Work(cases, config.out / "parts", config.batch_size, device, config.seed, people)
+    with stages("Filling", "photos") as progress:
+        run(work, planned, config.workers, progress)
+    return _report(config, work, planned)
+
+
+def _open(config: Evaluation, stages: Stages) -> tuple[Cases, People | None]:
+    """Photos and holes, and who is on the photos of an album."""
+    people = None
+    if config.album:
+        cache, people = open_album(config.photos, config.out, config.size, stages)
+    else:
+        source = open_source(config.photos)
+        cache = cache_photos(source, source.names, config.out / "photos", config.size)
+    rows = cache.usable
+    if config.limit is not None:
+        rows = np.sort(np.random.default_rng([config.seed, 0x11]).permutation(rows)[: config.limit])
+    units = people.persons if people else None
+    return Cases(cache, hole_sets(config, rows), config.seed, rows=rows, units=units), people
+
+
+def _report(config: Evaluation, work: Work, planned: list[Planned]) -> Outcome:
+    """From the finished blocks to tables and pages."""
     table = join({one.label: work.of(one) for one in planned})
     with replacing(config.out / "results.parquet") as temporary:
         pq.write_table(table, temporary)
@@ -151,18 +169,22 @@ def measure_and_report(
 
 def hole_sets(config: Evaluation, rows: Rows) -> list[Holes]:
     """The holes that a configuration asks for."""
-    sets: list[Holes] = []
     size, seed, count = config.size, config.seed, len(rows)
+    if config.album:
+        return album_holes(_bank(config.strokes), size, seed, count)
+    sets: list[Holes] = []
     if config.masks == "balanced":
-        strokes = config.strokes
-        bank = synthetic_bank() if strokes == "synthetic" else StrokeBank.open(Path(strokes))
         total = BUCKETS * config.per_bucket if config.per_bucket else count
-        sets.append(StrokeHoles(bank, size, seed, total))
+        sets.append(StrokeHoles(_bank(config.strokes), size, seed, total))
     elif config.masks:
         folder = Path(config.masks)
         sets.append(FolderHoles(folder, size, count, seed, black=config.black_holes))
     sets += [ShapeHoles(shape, size, seed, count) for shape in config.shapes]
     return sets
+
+
+def _bank(strokes: str) -> StrokeBank:
+    return synthetic_bank() if strokes == "synthetic" else StrokeBank.open(Path(strokes))
 
 
 def _claim(out: Path, cases: Cases) -> None:

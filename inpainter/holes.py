@@ -30,8 +30,8 @@ FACE_BOXES: Final[dict[str, Box]] = {
 Of 400 photos of UTKFace, 95 % have all of dlib's landmarks of that part inside.
 """
 
-SHAPES: Final = (*(shape for shape in get_args(Shape) if shape != "strokes"), *FACE_BOXES)
-"""Wide holes by name."""
+SHAPES: Final = (*(s for s in get_args(Shape) if s != "strokes"), "half", *FACE_BOXES)
+"""Wide holes by name; "half" is the left half and the right half, in turn."""
 
 BUCKETS: Final = len(BUCKET_EDGES) - 1
 
@@ -123,7 +123,8 @@ class ShapeHoles:
         """A box of the aligned frame, or the generator's shape."""
         if self.shape in FACE_BOXES:
             return box_hole(FACE_BOXES[self.shape], self.size)
-        config = MaskConfig(size=self.size, seed=self.seed, shape=self.shape)  # type: ignore[arg-type]  # checked there
+        shape = ("left", "right")[index % 2] if self.shape == "half" else self.shape
+        config = MaskConfig(size=self.size, seed=self.seed, shape=shape)  # type: ignore[arg-type]  # checked there
         return MaskGenerator(None, config, "test")[index]
 
 

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..data.progress import Progress, silent
 from ..index_build.faces import DlibDescriptor
 from .batches import to_float
 from .library import ALBUM_IDS
@@ -63,16 +64,14 @@ class People:
         return {"identity_truth": to_truth.astype(np.float64), "identity_others": to_others}
 
 
-def people_of(cache: PhotoCache) -> People:
-    """The persons of a cache whose photos' names begin with their folder."""
-    names = [name.partition("/")[0] for name in cache.names]
-    persons = np.unique(names, return_inverse=True)[1].astype(np.int64)
-    rows = np.arange(len(cache))
-    found = []
+def describe_faces(cache: PhotoCache, progress: Progress = silent) -> NDArray[np.float32]:
+    """Describe every photo of a cache with dlib: (n, 128) float32."""
+    rows, found = np.arange(len(cache)), []
     for start in range(0, len(rows), _BATCH):
         photos = to_float(torch.from_numpy(cache.photos(rows[start : start + _BATCH])))
         found.append(identity()(photos, photos))
-    return People(cache, persons, np.concatenate(found))
+        progress(start + len(photos), len(rows))
+    return np.concatenate(found)
 
 
 class _Identity:

@@ -1,37 +1,28 @@
 """The report of an evaluation, for people: `report.md`, and `report.html` in a single file."""
 
-import base64
-import html
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..data.files import make_folder, replacing
+from ..data.files import make_folder
 from .bootstrap import RESAMPLES, Difference
 from .charts import draw_boxes, draw_curves
 from .evaluation_plan import Planned
 from .evaluation_work import Work
 from .metrics import METRICS
+from .page import Page
 from .results import Summary
 from .sheets import Sheets, ranked, spread
 
 if TYPE_CHECKING:
     from .evaluation import Evaluation
 
-_STYLE: Final = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 1200px }
-table { border-collapse: collapse; margin: .6em 0 1.6em }
-th, td { border-bottom: 1px solid #ddd; padding: .25em .7em; text-align: right }
-td { white-space: nowrap }
-th:first-child, td:first-child { text-align: left }
-img { max-width: 100% } .std { color: #888; font-size: .85em }
-"""
-
-Table = tuple[list[str], list[list[str]]]
+Table: TypeAlias = tuple[list[str], list[list[str]]]
+"""Header and rows, as `Page.table` takes them."""
 
 
 def write_report(
@@ -48,18 +39,17 @@ def write_report(
         StorageError: a file cannot be written.
     """
     pictures = _draw(config, work, planned, table, summaries)
-    page = _Page(config.out)
-    page.heading(1, "Evaluation")
+    page = Page(config.out, "Evaluation")
     page.text(_about(config, work, table))
     for name in METRICS:
         cells = [one for one in summaries if one.metric == name]
         if cells:
-            page.heading(2, METRICS[name].title)
-            page.table(_metric_table(name, cells))
-    page.heading(2, "Seconds for a photo")
+            page.heading(METRICS[name].title)
+            page.table(*_metric_table(name, cells))
+    page.heading("Seconds for a photo")
     page.text("Median over photos, in batches, retrieval included.")
-    page.table(_times(table))
-    page.heading(2, "Which differences hold")
+    page.table(*_times(table))
+    page.heading("Which differences hold")
     page.text(
         f"Paired bootstrap, {RESAMPLES:,} resamples: the first method's number less the second's; "
         "bold where the 95 % interval does not hold 0, with the better method's number of "
@@ -69,11 +59,11 @@ def write_report(
     for name in METRICS:
         own = [one for one in compared if one.metric == name]
         if own:
-            page.heading(3, METRICS[name].title)
-            page.table(_differences_table(name, own))
+            page.heading(METRICS[name].title, 3)
+            page.table(*_differences_table(name, own))
     for title, path in pictures:
-        page.heading(2, title)
-        page.picture(path)
+        page.heading(title)
+        page.picture(path, title)
     return page.write()
 
 
@@ -178,58 +168,3 @@ def _add_strips(
     rows: Sequence[dict[str, object]],
 ) -> None:
     add(title, name, lambda path: sheets.strips(path, one, rows))
-
-
-class _Page:
-    """The same page twice: as Markdown with links to pictures, as HTML with the pictures inside."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._markdown: list[str] = []
-        self._html: list[str] = []
-
-    def heading(self, level: int, text: str) -> None:
-        self._markdown.append(f"{'#' * level} {text}")
-        self._html.append(f"<h{level}>{html.escape(text)}</h{level}>")
-
-    def text(self, text: str) -> None:
-        self._markdown.append(text)
-        self._html.append(f"<p>{html.escape(text)}</p>")
-
-    def table(self, table: Table) -> None:
-        header, rows = table
-        lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-        self._markdown.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
-        head = _cells("th", map(html.escape, header))
-        body = "".join(_cells("td", map(_marked, row)) for row in rows)
-        self._html.append(f"<table>{head}{body}</table>")
-
-    def picture(self, path: Path) -> None:
-        self._markdown.append(f"![{path.stem}]({path.relative_to(self._folder).as_posix()})")
-        kind = "png" if path.suffix == ".png" else "jpeg"
-        data = base64.b64encode(path.read_bytes()).decode("ascii")
-        self._html.append(f'<img alt="{path.stem}" src="data:image/{kind};base64,{data}">')
-
-    def write(self) -> Path:
-        """Write both; the HTML's path."""
-        texts = {
-            "report.md": "\n\n".join(self._markdown) + "\n",
-            "report.html": f'<!doctype html><meta charset="utf-8"><title>Evaluation</title>'
-            f"<style>{_STYLE}</style>\n" + "\n".join(self._html),
-        }
-        for name, text in texts.items():
-            with replacing(self._folder / name) as temporary:
-                temporary.write_text(text, "utf-8")
-        return self._folder / "report.html"
-
-
-def _cells(tag: str, texts: Iterable[str]) -> str:
-    return "<tr>" + "".join(f"<{tag}>{text}</{tag}>" for text in texts) + "</tr>"
-
-
-def _marked(text: str) -> str:
-    """A cell's Markdown as HTML: bold, and the deviation smaller."""
-    mean, plus, std = html.escape(text).partition(" ± ")
-    parts = mean.split("**")
-    bold = "".join(f"<b>{part}</b>" if i % 2 else part for i, part in enumerate(parts))
-    return bold + (f'<span class="std"> ± {std}</span>' if plus else "")

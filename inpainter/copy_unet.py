@@ -1,12 +1,13 @@
-"""Our own network: it refines the coarse picture, and copies pixels from any number of neighbors.
+"""Our own network: it chooses between a smooth filling, the coarse picture and what it copies.
 
-A U-Net with residual blocks sees masked photo, mask and coarse picture. Each neighbor goes through
-one shared encoder. Where the decoder has come back to a quarter of the size, it is matched with
-every neighbor: out come, for each, a small displacement field, a colour gain and offset, and a
-weight. The neighbors' real pixels are moved, recoloured and blended by these (as TransFill, Zhou et
-al. 2021, does for scenes), and the last layer chooses per pixel between this copy and its own
-paint. All that is done per neighbor is shared and then summed with weights, so the order of
-neighbors does not matter, and one set of weights serves any K, 0 as well.
+A U-Net with residual blocks sees the masked photo and its mask, filled smoothly (`thin_plate`) and
+filled by the coarse network. Each neighbor goes through one shared encoder. Where the decoder has
+come back to a quarter of the size, it is matched with every neighbor: out come, for each, a small
+displacement field, a colour gain and offset, and a weight. The neighbors' real pixels are moved,
+recoloured and blended by these (as TransFill, Zhou et al. 2021, does for scenes), and the last
+layer chooses per pixel between the three fillings, and paints on top. All that is done per neighbor
+is shared and then summed with weights, so the order of neighbors does not matter, and one set of
+weights serves any K, 0 as well.
 """
 
 from collections.abc import Iterable
@@ -20,8 +21,10 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from .conv import Conv2d
+from .thin_plate import thin_plate
 
 _MATCHED: Final = 2  # the level, at a quarter of the size, where neighbors are matched
+_FILLINGS: Final = 3  # smooth, coarse, copied
 _TONES: Final = (
     4  # colours are corrected at a quarter of that level's size: no detail comes from it
 )
@@ -157,7 +160,7 @@ class CopyUNet(nn.Module):
         super().__init__()
         self.config = config
         widths = config.widths
-        self.encoder = _Encoder(3 + 1 + 3, widths)
+        self.encoder = _Encoder(3 + 1 + 3 + 3, widths)
         self.neighbor_encoder = _Encoder(3, widths[: _MATCHED + 1])
         deepest = widths[-1]
         self.middle = nn.Sequential(
@@ -168,9 +171,10 @@ class CopyUNet(nn.Module):
             for level, (skip, deep) in reversed([*enumerate(pairwise(widths))])
         )
         self.matching = _Matching(widths[_MATCHED], config.reach)
-        self.last = Conv2d(widths[0] + 3, 3 + 1, 3, padding=1)
+        self.last = Conv2d(widths[0] + 3 * _FILLINGS, 3 + _FILLINGS, 3, padding=1)
         nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+        with torch.no_grad():  # at first it paints nothing, and leans to the smooth filling
+            self.last.bias.copy_(torch.tensor([0.0, 0.0, 0.0, 2.0, 0.0, 0.0]))  # type: ignore[union-attr]
 
     def forward(self, photos: Tensor, holes: Tensor, coarse: Tensor, neighbors: Tensor) -> Tensor:
         """Fill the holes.
@@ -185,20 +189,23 @@ class CopyUNet(nn.Module):
             (B, 3, H, W), known pixels included, not clamped.
         """
         holes = holes.to(photos.dtype)
-        filled = photos * (1 - holes) + coarse * holes
-        skips = self.encoder(torch.cat([photos * (1 - holes), holes, filled], dim=1))
+        known = photos * (1 - holes)
+        smooth = thin_plate(photos, holes).clamp(0, 1)
+        coarse = known + coarse * holes
+        skips = self.encoder(torch.cat([known, holes, smooth, coarse], dim=1))
         features = self.middle(skips.pop())
-        copied = filled
+        copied = coarse
         for up in self.up:
             features = up(features, skips.pop())
             if len(skips) == _MATCHED and neighbors.shape[1]:
                 features, copied = self._copy(features, neighbors)
-        # Painted on top of the coarse picture, and per pixel as much of the copy as is chosen.
-        painted, choice = self.last(
-            F.relu(torch.cat([features, copied.to(features.dtype)], 1))
-        ).split([3, 1], dim=1)
-        share = torch.sigmoid(choice.float())
-        out: Tensor = (1 - share) * (filled + painted.float()) + share * copied
+        fillings = [smooth, coarse, copied]
+        joined = torch.cat([F.relu(features), *fillings], dim=1)
+        painted, choice = self.last(joined).float().split([3, _FILLINGS], dim=1)
+        shares = choice.softmax(dim=1).split(1, dim=1)  # (B, 1, H, W) each
+        out: Tensor = painted + sum(
+            s * filling for s, filling in zip(shares, fillings, strict=True)
+        )
         return out
 
     def _copy(self, features: Tensor, neighbors: Tensor) -> tuple[Tensor, Tensor]:

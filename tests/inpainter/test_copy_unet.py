@@ -5,6 +5,7 @@ import torch
 
 from simpaint.errors import InputError
 from simpaint.inpainter.copy_unet import CopyConfig, CopyUNet, _moved
+from simpaint.inpainter.thin_plate import thin_plate
 
 TINY = CopyConfig(widths=(4, 4, 8, 8), blocks=1)
 
@@ -56,10 +57,12 @@ def test_what_stands_in_the_hole_or_coarse_outside_it_is_not_seen() -> None:
 
 
 @torch.no_grad()
-def test_before_training_it_blends_the_coarse_picture_with_the_neighbors() -> None:
+def test_before_training_it_blends_its_three_fillings() -> None:
     photos, holes, coarse, neighbors = inputs(2)
-    filled = torch.where(holes.bool(), coarse, photos)
-    expected = (filled + neighbors.mean(dim=1)) / 2
+    smooth = thin_plate(photos, holes).clamp(0, 1)
+    fillings = [smooth, torch.where(holes.bool(), coarse, photos), neighbors.mean(dim=1)]
+    shares = torch.tensor([2.0, 0.0, 0.0]).softmax(dim=0)
+    expected = sum(share * filling for share, filling in zip(shares, fillings, strict=True))
     torch.testing.assert_close(CopyUNet(TINY)(photos, holes, coarse, neighbors), expected)
 
 

@@ -8,8 +8,9 @@
     (H, W, 3)    RGB             RGB
     (H, W, 4)    RGB, alpha      RGBA, RGBX
 
-Arrays are bool, uint8, uint16, or floats in [0, 1]. What is transparent is seen over white. Known
-pixels, and all transparency, stay as they are stored; painted ones are turned back from RGB.
+Arrays are uint8, uint16, or floats in [0, 1]; grey ones may be bool. What is transparent is seen
+over white. Known pixels, and all transparency, stay as they are stored; painted ones are turned
+back from RGB.
 """
 
 from typing import Any, Final, TypeAlias
@@ -107,6 +108,8 @@ def _checked(array: Array) -> Array:
         raise ImageError(f"expected an array (H, W) or (H, W, 1 to 4), found {array.shape}")
     if array.dtype not in (np.bool_, np.uint8, np.uint16) and array.dtype.kind != "f":
         raise ImageError(f"expected bool, uint8, uint16 or floats in [0, 1], found {array.dtype}")
+    if array.dtype == np.bool_ and array.ndim == 3 and array.shape[2] > 1:
+        raise ImageError(f"expected a bool array (H, W), found {array.shape}")
     if array.dtype.kind == "f" and array.size and not 0 <= array.min() <= array.max() <= 1:
         raise ImageError(f"expected floats in [0, 1], found {array.min()} to {array.max()}")
     return array

@@ -43,6 +43,7 @@ _SIZES_SEARCHED: Final = (80, 40)  # pixels; dlib's detector knows faces of 80, 
 _LEAST_VISIBLE: Final = 3  # landmarks
 _SIZES: Final = (0.65, 1.45)  # of frames, relative to what the box says; 0.73 to 1.28 were seen
 _TILT: Final = 0.75  # radians, the most that the detector can find
+_SAME: Final = 0.6  # sides, between the centres of what is one face
 _APART: Final = 0.12  # sides, the most that landmarks may lie from a mean face's
 
 
@@ -266,7 +267,7 @@ def _distinct(faces: Sequence[Face], places: NDArray[np.complex128]) -> list[Fac
         centre, side = face.frame.corner + face.frame.side * (0.5 + 0.5j), abs(face.frame.side)
         twice = any(
             abs(centre - (other.frame.corner + other.frame.side * (0.5 + 0.5j)))
-            < 0.4 * max(side, abs(other.frame.side))
+            < _SAME * max(side, abs(other.frame.side))
             for other in kept
         )
         if not twice and _inside(face.frame, places).any():

@@ -105,17 +105,20 @@ def _reduced(
     shape: tuple[int, int],
     fill: float | None,
 ) -> tuple[Floats, complex, int]:
-    """The part of an image that is needed, averaged over blocks while steps are two or longer.
+    """The part of an image that is needed, averaged over blocks while steps are four or longer.
 
     Returns:
         float32 pixels, `start` in their coordinates, and the blocks' side.
     """
-    block = max(1, int(abs(step)))
+    block = max(1, int(abs(step) / 2))
     across, down = step * shape[1], step * 1j * shape[0]
     corners = np.array([start, start + across, start + down, start + across + down])
     margin = 2 + block
     left, top = (math.floor(part.min()) - margin for part in (corners.real, corners.imag))
     right, bottom = (math.ceil(part.max()) + margin for part in (corners.real, corners.imag))
+    # Blocks begin where the first pixel of an upright square does: its averages are then exact.
+    left -= (left - math.floor(start.real + 1e-6)) % block
+    top -= (top - math.floor(start.imag + 1e-6)) % block
     right, bottom = right + (left - right) % block, bottom + (top - bottom) % block
     height, width = image.shape[:2]
     rows = slice(min(max(top, 0), height - 1), max(min(bottom, height), 1))

@@ -23,11 +23,11 @@ _MOST: Final = 400  # patches; more only take time
 
 def _sigma(scale: float) -> float:
     """The scale in pixels under which details count as grain."""
-    return max(1.0, scale)
+    return max(2.0, scale)
 
 
 def _patch(scale: float) -> int:
-    return max(8, 2 * math.ceil(4 * _sigma(scale)))
+    return 2 * math.ceil(3 * _sigma(scale))
 
 
 def reach(scale: float) -> int:

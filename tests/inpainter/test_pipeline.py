@@ -1,0 +1,295 @@
+# ruff: noqa: ANN401 - photos and masks come in any form
+import cmath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from simpaint.data.drawn_faces import drawn_face
+from simpaint.data.images import decode, square, write_mask, write_png
+from simpaint.data.rasters import Stored
+from simpaint.errors import DatabaseError, InputError
+from simpaint.index_build import BuildConfig, DescriptorConfig, build_index
+from simpaint.inpainter import Inpainter
+from simpaint.inpainter.find_faces import default_finder, surest_face
+from simpaint.inpainter.frames import Frame, cut
+from simpaint.retrieval import ImageDatabase
+
+from .tiny import Told, tiny_pconv, tiny_sim, write_networks
+
+FACE = Frame(0.2 + 0.1j, cmath.rect(0.7, 0.15))
+
+
+def painter(*frames: Frame, size: int = 32, seed: int = 0) -> Inpainter:
+    return Inpainter(
+        tiny_pconv(), tiny_sim(), size=size, finder=Told(*frames), seed=seed, device="cpu"
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Networks, and a database of drawn faces."""
+    folder = tmp_path_factory.mktemp("inpaint")
+    write_networks(folder)
+    (folder / "photos").mkdir()
+    for seed in range(8):
+        write_png(folder / "photos" / f"{seed}.png", drawn_face(np.random.default_rng(seed), 64))
+    build_index(folder / "photos", folder / "db", BuildConfig(workers=1, device="cpu"))
+    return folder
+
+
+def load(folder: Path, k: int, **options: Any) -> Inpainter:
+    files = {"coarse": folder / "pconv.safetensors", "network": folder / f"sim-{k}.safetensors"}
+    return Inpainter.load(**files, size=32, device="cpu", **options)
+
+
+MODES = ("1", "L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "P", "I;16")
+TYPES = ("bool", "uint8", "uint16", "float32", "float64")
+
+
+@st.composite
+def stored_photos(draw: st.DrawFn) -> Stored:
+    """A photo of any size and form."""
+    rng = np.random.default_rng(draw(st.integers(0, 1 << 32)))
+    height, width = draw(st.integers(1, 90)), draw(st.integers(1, 90))
+    colours = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    if draw(st.booleans()):
+        return image_in(draw(st.sampled_from(MODES)), colours, rng)
+    kind = draw(st.sampled_from(TYPES))
+    shape = (height, width, *draw(st.sampled_from([(), (1,), (2,), (3,), (4,)])))
+    values = rng.random(shape[:2] if kind == "bool" else shape)
+    scale = {"uint8": 255, "uint16": 65535}.get(kind, 1)
+    return values > 0.5 if kind == "bool" else (values * scale).astype(kind)
+
+
+def image_in(
+    mode: str, colours: np.ndarray[Any, np.dtype[np.uint8]], rng: np.random.Generator
+) -> Image.Image:
+    image = Image.fromarray(colours)
+    if mode == "I;16":
+        return Image.fromarray(rng.integers(0, 1 << 16, colours.shape[:2], dtype=np.uint16))
+    if mode == "P":
+        image = image.quantize(int(rng.integers(1, 257)))
+    elif mode != "RGB":
+        image = image.convert(mode)
+    if mode in ("LA", "RGBA"):
+        image.putalpha(Image.fromarray(colours[..., 0]))
+    image.info["exif"] = _turned(int(rng.integers(1, 9)))
+    return image
+
+
+def _turned(orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[274] = orientation
+    return exif.tobytes()
+
+
+@settings(
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(photo=stored_photos(), data=st.data())
+def test_known_pixels_are_bit_identical(photo: Stored, data: st.DataObject) -> None:
+    shape = photo.shape[:2] if isinstance(photo, np.ndarray) else photo.size[::-1]
+    rng = np.random.default_rng(data.draw(st.integers(0, 1 << 32)))
+    mask = rng.random(shape) < data.draw(st.sampled_from([0.0, 0.01, 0.5]))
+    top, left = rng.integers(shape[0]), rng.integers(shape[1])
+    mask[top : top + rng.integers(1, 60), left : left + rng.integers(1, 60)] = True
+    mask[rng.integers(shape[0]), rng.integers(shape[1])] = False
+    faces = [FACE] if data.draw(st.booleans()) else []
+    out = painter(*faces)(photo, mask).photo
+    assert type(out) is type(photo) or isinstance(photo, Image.Image)
+    before, after = np.asarray(photo), np.asarray(out)
+    assert (before.dtype, before.shape) == (after.dtype, after.shape)
+    np.testing.assert_array_equal(after[~mask], before[~mask])
+    if isinstance(photo, Image.Image):
+        assert isinstance(out, Image.Image)
+        assert (out.mode, out.getpalette(), out.info) == (
+            photo.mode,
+            photo.getpalette(),
+            photo.info,
+        )
+    if photo_has_alpha(photo):
+        np.testing.assert_array_equal(after[..., -1], before[..., -1])
+
+
+def photo_has_alpha(photo: Stored) -> bool:
+    if isinstance(photo, Image.Image):
+        return photo.mode in ("LA", "RGBA")
+    return photo.ndim == 3 and photo.shape[2] in (2, 4)
+
+
+@pytest.fixture
+def photo() -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return drawn_face(np.random.default_rng(50), 96)
+
+
+@pytest.fixture
+def mask() -> np.ndarray[Any, np.dtype[np.bool_]]:
+    mask = np.zeros((96, 96), np.bool_)
+    mask[30:45, 20:75] = True
+    mask[80:90, 2:9] = True
+    return mask
+
+
+@pytest.mark.parametrize("frames", [(), (FACE,)])
+def test_what_stands_in_the_hole_is_never_seen(
+    photo: Any,
+    mask: Any,
+    frames: tuple[Frame, ...],
+) -> None:
+    first, second = photo.copy(), photo.copy()
+    first[mask], second[mask] = 0, np.random.default_rng(1).integers(0, 256, (mask.sum(), 3))
+    finders = Told(*frames), Told(*frames)
+    results = [
+        Inpainter(tiny_pconv(), tiny_sim(), size=32, finder=finder, device="cpu")(stored, mask)
+        for stored, finder in zip((first, second), finders, strict=True)
+    ]
+    np.testing.assert_array_equal(results[0].photo, results[1].photo)
+    for one, other in zip(finders[0].seen, finders[1].seen, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_paths_images_and_arrays_give_the_same(photo: Any, mask: Any, tmp_path: Path) -> None:
+    write_png(tmp_path / "photo.png", photo)
+    write_mask(tmp_path / "mask.png", mask)
+    write_mask(tmp_path / "black.png", ~mask)
+    paint = painter(FACE)
+    array = paint(photo, mask).photo
+    image = paint(Image.fromarray(photo), Image.fromarray(mask)).photo
+    path = paint(tmp_path / "photo.png", str(tmp_path / "mask.png")).photo
+    black = paint(photo, tmp_path / "black.png", black_holes=True).photo
+    for other in (image, path, black, paint(photo, mask.astype(np.uint8)).photo):
+        np.testing.assert_array_equal(np.asarray(other), array)
+
+
+def test_a_turned_photo_is_painted_upright(photo: Any, mask: Any, tmp_path: Path) -> None:
+    wide, hole = photo[:60], mask[:60]
+    upright = painter(FACE)(wide, hole).photo
+    Image.fromarray(np.rot90(wide).copy()).save(tmp_path / "photo.png", exif=_turned(6))
+    write_mask(tmp_path / "mask.png", hole)  # as viewers show the photo
+    turned = painter(FACE)(tmp_path / "photo.png", tmp_path / "mask.png").photo
+    np.testing.assert_array_equal(np.rot90(np.asarray(turned), -1), upright)
+
+
+def test_a_batch_is_its_photos_one_by_one(photo: Any, mask: Any) -> None:
+    paint = painter(FACE)
+    photos = [photo, photo[:50], photo[:, ::-1].copy()]
+    masks = [mask, mask[:50], np.zeros_like(mask)]
+    for alone, result in zip(map(paint, photos, masks), paint.batch(photos, masks), strict=True):
+        difference = np.asarray(alone.photo).astype(int) - np.asarray(result.photo)
+        assert np.abs(difference).max() <= 1
+        assert alone.frames == result.frames
+
+
+def test_the_tensor_core_fills_the_hole_and_leaves_the_rest() -> None:
+    photos, holes = torch.rand(3, 3, 32, 32), torch.zeros(3, 1, 32, 32)
+    holes[..., 8:20, 8:20] = 1
+    painted = painter().paint(photos, holes)
+    known = (1 - holes).bool().expand_as(photos)
+    for pictures in (painted.photos, painted.coarse):
+        torch.testing.assert_close(pictures[known], photos[known], rtol=0, atol=0)
+        assert 0 <= pictures.min() <= pictures.max() <= 1
+    raw = tiny_sim()(photos, holes).clamp(0, 1)
+    torch.testing.assert_close(painted.photos[~known], raw[~known], atol=1e-5, rtol=0)
+    assert painted.neighbors.shape == (3, 0, 3, 32, 32)
+
+
+def test_similar_photos_are_those_that_the_coarse_picture_finds(
+    folder: Path,
+    photo: Any,
+    mask: Any,
+) -> None:
+    result = load(folder, 3, database=folder / "db")(photo, mask)
+    squares = len(result.frames)
+    assert result.neighbors.shape == (squares, 3, 3, 32, 32)
+    assert (result.scores.diff(dim=1) <= 0).all()
+    database = ImageDatabase.open(folder / "db")
+    for ids, pictures in zip(result.ids, result.neighbors, strict=True):
+        for pixels, shown in zip(database.photos(ids.tolist(), 32), pictures, strict=True):
+            np.testing.assert_array_equal(pixels, (shown * 255).byte().permute(1, 2, 0))
+    own = drawn_face(np.random.default_rng(5), 64)
+    mask = np.zeros((64, 64), np.bool_)
+    mask[40:44, 30:34] = True
+    found = load(folder, 1, database=folder / "db")(own, mask)
+    assert found.ids.tolist() == [[5]]
+
+
+def test_references_take_the_place_of_the_database(folder: Path, photo: Any, mask: Any) -> None:
+    chosen = [folder / "photos" / f"{i}.png" for i in (6, 2)]
+    paint = load(folder, 1, references=chosen)
+    result = paint(photo, mask)
+    assert set(paint.names(result.ids.flatten())) <= set(map(str, chosen))
+    own = decode(chosen[int(result.ids[0, 0])])
+    frame = surest_face(own, default_finder())
+    pixels = square(own, 32) if frame is None else np.rint(cut(own, frame, 32))
+    np.testing.assert_array_equal((result.neighbors[0, 0] * 255).byte().permute(1, 2, 0), pixels)
+    with pytest.raises(InputError, match="expected at least 3 reference photos, found 2"):
+        load(folder, 3, references=chosen)
+
+
+@pytest.mark.parametrize("auxiliary", ["random", "noise"])
+def test_other_auxiliaries_depend_on_the_seed_alone(
+    folder: Path,
+    photo: Any,
+    mask: Any,
+    auxiliary: Any,
+) -> None:
+    def neighbors(seed: int) -> torch.Tensor:
+        paint = load(folder, 3, database=folder / "db", auxiliary=auxiliary, seed=seed)
+        result = paint(photo, mask)
+        assert result.scores.isnan().all()
+        assert len(paint.names(result.ids[0])) == 3
+        return result.neighbors
+
+    torch.testing.assert_close(neighbors(0), neighbors(0), rtol=0, atol=0)
+    assert not torch.equal(neighbors(0), neighbors(1))
+
+
+def test_an_empty_mask_leaves_the_photo_untouched(photo: Any) -> None:
+    result = painter(FACE)(photo, np.zeros((96, 96), np.bool_))
+    np.testing.assert_array_equal(result.photo, photo)
+    assert (len(result.frames), result.painted.shape) == (0, (0, 3, 32, 32))
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (np.zeros((96, 95)), "expected a mask of the photo's 96 x 96 pixels, found 95 x 96"),
+        (np.zeros((48, 48)), "expected a mask of the photo's 96 x 96 pixels, found 48 x 48"),
+        (np.ones((96, 96)), "the mask covers the whole photo"),
+        (np.zeros((96, 96, 3)), r"expected a mask \(H, W\), found float64"),
+        (None, "expected a mask as path, PIL image or array, found NoneType"),
+    ],
+)
+def test_masks_that_do_not_fit_are_refused(photo: Any, mask: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        painter()(photo, mask)
+
+
+def test_what_cannot_be_borrowed_from_is_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Sim-1 borrows from similar photos: expected a database"):
+        load(folder, 1)
+    with pytest.raises(DatabaseError, match="missing"):
+        load(folder, 1, database=tmp_path / "missing")
+    load(folder, 0)  # borrows from nothing
+
+
+def test_a_database_of_another_descriptor_is_refused(folder: Path, tmp_path: Path) -> None:
+    build_index(
+        folder / "photos",
+        tmp_path / "db",
+        BuildConfig(DescriptorConfig("simnet", pca=4), workers=1, device="cpu"),
+    )
+    manifest = tmp_path / "db" / "manifest.json"
+    info = ImageDatabase.open(tmp_path / "db").manifest.descriptor.weights_sha256
+    manifest.write_text(manifest.read_text().replace(info, "0" * 64))
+    with pytest.raises(DatabaseError):
+        load(folder, 1, database=tmp_path / "db")

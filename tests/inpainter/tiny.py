@@ -1,0 +1,45 @@
+"""Networks for tests: small, random, quick; and a detector that finds what it is told."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from simpaint.data.images import Pixels
+from simpaint.inpainter import PConvUNet, SimUNet, UNetConfig
+from simpaint.inpainter.checkpoint import save
+from simpaint.inpainter.find_faces import Face
+from simpaint.inpainter.frames import Frame
+
+WIDTHS = (8, 8, 8)
+
+
+def tiny_pconv() -> PConvUNet:
+    torch.manual_seed(0)
+    return PConvUNet(UNetConfig("pconv", WIDTHS)).eval()
+
+
+def tiny_sim(k: int = 0) -> SimUNet:
+    torch.manual_seed(k + 1)
+    return SimUNet(UNetConfig("sim", WIDTHS, k)).eval()
+
+
+def write_networks(folder: Path) -> None:
+    """pconv, sim-0, sim-1 and sim-3, as files."""
+    save(folder / "pconv.safetensors", tiny_pconv(), {})
+    for k in (0, 1, 3):
+        save(folder / f"sim-{k}.safetensors", tiny_sim(k), {})
+
+
+class Told:
+    """A detector that finds faces where it is told, as shares of whatever it is shown."""
+
+    def __init__(self, *frames: Frame) -> None:
+        self.frames = frames
+        self.seen: list[Pixels] = []
+
+    def __call__(self, photo: Pixels, hole: NDArray[np.bool_], smallest: int) -> list[Face]:
+        self.seen.append(photo)
+        width = photo.shape[1]
+        return [Face(Frame(f.corner * width, f.side * width), 1.0) for f in self.frames]

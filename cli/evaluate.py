@@ -63,7 +63,6 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 @click.option("--black-holes", is_flag=True, help="Black = hole in a plain folder of masks.")
 @click.option("--size", default=128, show_default=True, type=click.IntRange(16), help="In pixels.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
-@click.option("--batch-size", default=16, show_default=True, type=click.IntRange(1))
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1...")
 @click.option(

@@ -69,8 +69,12 @@ class Auxiliaries:
             truth: (B, 3, H, W) in [0, 1].
             excluded: for each the ids that it must not be shown, besides copies of the truth.
         """
-        self._numbers, self._truth, self._excluded = numbers, truth, excluded
+        self._numbers, self._excluded = numbers, excluded
         self.shown = _nothing(len(numbers))
+        if self._library is not None and self._kind not in ("random", "noise"):
+            self._truth = self._library.describe(truth)
+            copies = self._library.copies(self._truth)
+            self._excluded = [np.union1d(a, b) for a, b in zip(copies, excluded, strict=True)]
 
     def __call__(self, photos: Tensor, masks: Tensor, k: int) -> Tensor:
         """The photos to show: (B, k, 3, H, W)."""
@@ -94,14 +98,11 @@ class Auxiliaries:
         return Shown(ids, np.empty((len(ids), 0), np.float32))
 
     def _found(self, library: Library, photos: Tensor, masks: Tensor, k: int) -> Shown:
-        truth = library.describe(self._truth)
-        copies = library.copies(truth)
-        excluded = [np.union1d(a, b) for a, b in zip(copies, self._excluded, strict=True)]
-        queries = truth
+        queries = self._truth
         if self._coarse is not None:
             painted = self._coarse(photos, masks).clamp(0, 1)
             queries = library.describe(composite(painted, photos, masks))
-        scores, ids = library.search(queries, k, excluded)
+        scores, ids = library.search(queries, k, self._excluded)
         return Shown(ids, scores)
 
     def _rng(self, number: int) -> np.random.Generator:

@@ -63,7 +63,6 @@ class Evaluation:
         black_holes: masks of a plain folder have black holes.
         size: side of the squares that are painted, in pixels.
         seed: of holes, pairs, random auxiliaries and the bootstrap.
-        batch_size: photos in a method at once.
         workers: processes.
         device: where networks run: "cpu", "cuda", or "auto".
         sheet: cases on each sheet of the best, median and worst.
@@ -84,7 +83,6 @@ class Evaluation:
     black_holes: bool = False
     size: int = 128
     seed: int = 0
-    batch_size: int = 16
     workers: int = 1
     device: str = "auto"
     sheet: int = 16
@@ -133,7 +131,7 @@ def evaluate(config: Evaluation, stages: Stages = silently) -> Outcome:
     cases, people = _open(config, stages)
     _claim(config.out, cases)
     device = pick_device(config.device)
-    work = Work(cases, config.out / "parts", config.batch_size, device, config.seed, people)
+    work = Work(cases, config.out / "parts", device, config.seed, people)
     with stages("Filling", "photos") as progress:
         run(work, planned, config.workers, progress)
     return _report(config, work, planned)

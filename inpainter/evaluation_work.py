@@ -39,7 +39,6 @@ class Work:
     Attributes:
         cases: what is measured.
         parts: folder of the finished blocks.
-        batch_size: photos in a method at once.
         device: where networks run.
         seed: of random auxiliaries.
         people: who is on the photos, if each person has several.
@@ -47,7 +46,6 @@ class Work:
 
     cases: Cases
     parts: Path
-    batch_size: int
     device: str
     seed: int
     people: People | None = None
@@ -76,8 +74,9 @@ class Worker:
             self._ready[planned] = self._prepare(planned)
         block = self._work.cases.block(start, stop)
         found: dict[str, list[Any]] = {}
-        for first in range(0, stop - start, self._work.batch_size):
-            part = slice(first, first + self._work.batch_size)
+        # One photo at a time: the last bits of what a network paints depend on its batch.
+        for number in range(stop - start):
+            part = slice(number, number + 1)
             for name, values in self._batch(self._ready[planned], planned, block, part).items():
                 found.setdefault(name, []).extend(values)
         self._work.of(planned).write(start, {**block.columns, **found})

@@ -1,8 +1,8 @@
 """How far a filled photo is from the true one: numbers for each photo, in float64.
 
 What is measured is the composite in 8 bits: known pixels are the truth's, painted ones are rounded,
-as in the file that a user gets. So bits that vary with batch size or machine, far below one level,
-do not reach the numbers but for a pixel in very many that lies between two levels.
+as in the file that a user gets. So bits that vary with machine and number of threads, far below one
+level, do not reach the numbers but for a pixel in very many that lies between two levels.
 """
 
 from dataclasses import dataclass

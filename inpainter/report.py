@@ -47,7 +47,7 @@ def write_report(
             page.heading(METRICS[name].title)
             page.table(*_metric_table(name, cells))
     page.heading("Seconds for a photo")
-    page.text("Median over photos, in batches, retrieval included.")
+    page.text("Median over photos, painted one at a time, retrieval included.")
     page.table(*_times(table))
     page.heading("Which differences hold")
     page.text(

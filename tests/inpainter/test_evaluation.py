@@ -1,0 +1,254 @@
+"""Whole evaluations by the command line, on drawn faces and with networks that know nothing."""
+
+import csv
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from click.testing import CliRunner
+
+from simpaint.cli import main
+from simpaint.data.drawn_faces import drawn_face
+from simpaint.data.images import write_png
+from simpaint.data.strokes import synthetic_bank
+from simpaint.index_build import BuildConfig, build_index
+from simpaint.inpainter import checkpoint
+from simpaint.inpainter.auxiliaries import Auxiliaries
+from simpaint.inpainter.evaluation_work import picture
+from simpaint.inpainter.library import Library
+from simpaint.inpainter.unet import UNetConfig, build_unet
+
+PEOPLE = Path(__file__).parents[3] / "shared" / "data" / "people" / "test"
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photos to fill, a database of others, strokes, and two networks."""
+    root = tmp_path_factory.mktemp("evaluation")
+    for folder, count in (("photos", 60), ("others", 30)):
+        (root / folder).mkdir()
+        for i in range(count):
+            rng = np.random.default_rng([i, count])
+            write_png(root / folder / f"{i:03d}.png", drawn_face(rng, SIZE))
+    build_index(root / "others", root / "others.simpaint", BuildConfig(device="cpu", workers=1))
+    torch.manual_seed(0)
+    for name, config in (
+        ("pconv", UNetConfig("pconv", (4, 8))),
+        ("sim-2", UNetConfig("sim", (4, 8), 2)),
+    ):
+        checkpoint.save(root / f"{name}.safetensors", build_unet(config), {})
+    return root
+
+
+def evaluate(root: Path, out: str, *arguments: object, code: int = 0) -> str:
+    """Run the command; what it said."""
+    fixed = ["--photos", root / "photos", "--out", root / out, "--size", SIZE, "--sheet", 2]
+    everything = ["evaluate", *fixed, "--coarse", root / "pconv.safetensors", *arguments]
+    result = CliRunner().invoke(main, [str(argument) for argument in everything])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def table(root: Path, out: str) -> list[dict[str, str]]:
+    with (root / out / "table.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def arguments(root: Path) -> list[object]:
+    """Of the run that several tests look at."""
+    sim = f"sim-2={root / 'sim-2.safetensors'}"
+    database = ["--database", root / "others.simpaint"]
+    shown = ["--auxiliary", "database", "--auxiliary", "random"]
+    return ["--methods", f"telea,{sim}", *database, *shown]
+
+
+@pytest.fixture(scope="module")
+def written(root: Path, arguments: list[object]) -> bytes:
+    """The table of that run."""
+    evaluate(root, "all", *arguments)
+    return (root / "all" / "table.csv").read_bytes()
+
+
+def test_the_report_holds_all_that_it_promises(root: Path, written: bytes) -> None:
+    rows = table(root, "all")
+    methods = ["telea", "sim-2", "sim-2 (random)"]
+    assert list(dict.fromkeys(row["method"] for row in rows)) == methods
+    assert [row["n"] for row in rows if row["metric"] == "l1"] == ["10"] * 6 * len(methods)
+    results = pq.read_table(root / "all" / "results.parquet").to_pylist()
+    assert len(results) == 60 * len(methods)
+    mean = np.mean([r["l1"] for r in results if r["method"] == "sim-2" and r["rank"] == 5])
+    stated = [r for r in rows if (r["method"], r["metric"]) == ("sim-2", "l1")][5]
+    assert float(stated["mean"]) == pytest.approx(mean, rel=1e-5)
+    html = (root / "all" / "report.html").read_text("utf-8")
+    assert len(re.findall(r'src="data:image/', html)) == html.count("<img") == 3 + 3 * len(methods)
+    markdown = (root / "all" / "report.md").read_text("utf-8")
+    assert markdown.count("**") > 12
+    assert "sim-2 (random)" in markdown
+    assert (root / "all" / "differences.csv").exists()
+    assert "seconds" not in written.decode()
+
+
+def test_several_processes_write_the_same_table(
+    root: Path, arguments: list[object], written: bytes
+) -> None:
+    evaluate(root, "two", *arguments, "--workers", 2)
+    assert (root / "two" / "table.csv").read_bytes() == written
+
+
+def test_another_method_is_added_without_running_the_others(
+    root: Path, arguments: list[object], written: bytes
+) -> None:
+    parts = root / "all" / "parts"
+    before = {path: path.stat().st_mtime_ns for path in parts.rglob("*.parquet")}
+    evaluate(root, "all", *arguments, "--methods", f"telea,ns,pconv={root / 'pconv.safetensors'}")
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in before.items())
+    assert {row["method"] for row in table(root, "all")} == {"telea", "ns", "pconv"}
+    telea = [line for line in written.splitlines() if line.startswith(b"telea")]
+    assert [
+        x for x in (root / "all" / "table.csv").read_bytes().splitlines() if x in telea
+    ] == telea
+
+
+KILLED_HALF_WAY = """
+import os, signal
+calls = 0
+def fill(photos, masks):
+    global calls
+    calls += 1
+    if os.environ.get("KILL") and calls == 55:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return photos + masks / 2
+"""
+
+
+def test_killed_and_resumed_it_writes_the_same_table(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "fatal.py").write_text(KILLED_HALF_WAY)
+    monkeypatch.chdir(root)
+    methods = ["--methods", "fatal:fill,telea"]
+    command = [sys.executable, "-m", "simpaint", "evaluate", "--photos", "photos", *methods]
+    killed = subprocess.run(
+        [*command, "--size", str(SIZE), "--out", "killed"],
+        env={**os.environ, "KILL": "1"},
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert len([*(root / "killed" / "parts").rglob("*.parquet")]) == 1
+    assert not (root / "killed" / "table.csv").exists()
+    evaluate(root, "killed", *methods)
+    evaluate(root, "whole", *methods)
+    for name in ("table.csv", "differences.csv"):
+        assert (root / "killed" / name).read_bytes() == (root / "whole" / name).read_bytes()
+
+
+def test_other_holes_or_photos_are_refused_in_the_same_folder(root: Path) -> None:
+    evaluate(root, "taken", "--methods", "ns", "--shape", "eyes", "--limit", 2)
+    said = evaluate(root, "taken", "--methods", "ns", "--shape", "mouth", "--limit", 2, code=2)
+    assert "other holes" in said
+    assert len(said.strip().splitlines()) == 1
+
+
+def test_what_is_missing_is_said_in_one_line(root: Path) -> None:
+    sim = f"sim-2={root / 'sim-2.safetensors'}"
+    assert "--database" in evaluate(root, "no", "--methods", sim, code=2)
+    assert "telea, ns" in evaluate(root, "no", "--methods", "unheard", code=2)
+    assert "twice" in evaluate(root, "no", "--methods", "ns,ns", code=2)
+    assert "shapes" in evaluate(root, "no", "--methods", "ns", "--shape", "round", code=2)
+    assert not (root / "no").exists()
+
+
+def test_wide_holes_have_groups_of_their_own_and_known_pixels_stay(root: Path) -> None:
+    evaluate(root, "wide", "--methods", "telea", "--shape", "left", "--shape", "eyes", "--limit", 3)
+    assert {row["bucket"] for row in table(root, "wide")} == {"left", "eyes"}
+    part = next((root / "wide" / "parts").rglob("*.parquet"))
+    rows = pq.read_table(part).to_pylist()
+    assert not picture(rows[0]["painted"])[:, SIZE // 2 :].any()
+    assert picture(rows[0]["painted"])[:, : SIZE // 2].any()
+
+
+@pytest.fixture(scope="module")
+def library(root: Path) -> Library:
+    from simpaint.index_build import database_descriptor
+    from simpaint.retrieval import ImageDatabase
+
+    database = ImageDatabase.open(root / "others.simpaint")
+    return Library(database, database_descriptor(database.folder, database.manifest, device="cpu"))
+
+
+def photos_of(library: Library, ids: list[int]) -> torch.Tensor:
+    return library.photos(np.array(ids), SIZE)
+
+
+def test_copies_of_the_true_photo_are_not_shown(library: Library) -> None:
+    truth, nothing = photos_of(library, [4, 9]), [np.empty(0, np.int64)] * 2
+    oracle = Auxiliaries("oracle", library, None, 0)
+    oracle.begin(np.arange(2), truth, nothing)
+    oracle(truth, torch.zeros(2, 1, SIZE, SIZE), 3)
+    assert oracle.shown.ids.shape == (2, 3)
+    assert 4 not in oracle.shown.ids[0]
+    assert 9 not in oracle.shown.ids[1]
+    assert (oracle.shown.scores <= library.copy_score).all()
+    vectors = library.describe(truth)
+    _, found = library.search(vectors, 1, nothing)
+    assert found.ravel().tolist() == [4, 9]
+
+
+def test_random_photos_and_noise_do_not_depend_on_the_batch(library: Library) -> None:
+    truth, masks = photos_of(library, [0, 1, 2]), torch.zeros(3, 1, SIZE, SIZE)
+    nothing = [np.empty(0, np.int64)] * 3
+    for kind in ("random", "noise"):
+        shown = Auxiliaries(kind, library, None, 0)
+        shown.begin(np.arange(3), truth, nothing)
+        together = shown(truth, masks, 2)
+        assert together.shape == (3, 2, 3, SIZE, SIZE)
+        shown.begin(np.arange(2, 3), truth[2:], nothing[2:])
+        assert torch.equal(shown(truth[2:], masks[2:], 2), together[2:])
+
+
+@pytest.mark.skipif(not PEOPLE.exists(), reason="needs photos of people")
+def test_an_album_shows_the_persons_other_photos_or_hides_them(root: Path) -> None:
+    pytest.importorskip("dlib")
+    (root / "album").mkdir()
+    for person in sorted(PEOPLE.iterdir())[:3]:
+        (root / "album" / person.name).mkdir()
+        for photo in sorted(person.iterdir())[:3]:
+            (root / "album" / person.name / photo.name).symlink_to(photo)
+    result = CliRunner().invoke(
+        main,
+        ["evaluate", "--album", f"{root}/album", "--out", f"{root}/people", "--size", "64",
+         "--methods", "nearest", "--coarse", "telea", "--limit", "3", "--sheet", "1"],
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    rows = pq.read_table(root / "people" / "results.parquet").to_pylist()
+    assert {row["bucket"] for row in rows} == {"strokes (0.2, 0.6]", "eyes", "mouth", "half"}
+    names = sorted(
+        p.relative_to(root / "album").as_posix() for p in (root / "album").rglob("*.jpg")
+    )
+    for row in rows:
+        shown = names[row["neighbors"][0] & 0xFFFF]
+        assert shown != row["photo"]
+        if row["method"] == "nearest":
+            assert Path(shown).parent != Path(row["photo"]).parent
+        assert 0 < row["identity_truth"] < 2
+        assert 0 < row["identity_others"] < 2
+    hidden = [
+        r["identity_truth"] for r in rows if (r["method"], r["bucket"]) == ("nearest", "eyes")
+    ]
+    assert len(hidden) == 3
+
+
+def test_strokes_are_synthetic_where_no_bank_is_named(root: Path) -> None:
+    evaluate(root, "synthetic", "--methods", "ns", "--per-bucket", 1)
+    settings = (root / "synthetic" / "settings.json").read_text()
+    assert synthetic_bank().fingerprint in settings
+    assert [row["n"] for row in table(root, "synthetic") if row["metric"] == "l1"] == ["1"] * 6

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import InputError
 from .progress import progress_bar
 
 if TYPE_CHECKING:
@@ -105,7 +106,9 @@ def _load(options: dict[str, Any]) -> "Inpainter":
         verify=options["verify"],
     )
     if k is not None and inpainter.k != k:
-        raise click.UsageError(f"-k {k}: {network} borrows from {inpainter.k} photos")
+        raise InputError(
+            f"-k {k}: expected a network that borrows from {k} photos, found one of {inpainter.k}"
+        )
     return inpainter
 
 

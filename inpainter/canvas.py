@@ -81,12 +81,12 @@ def open_canvas(photo: Photo, mask: Mask, *, black_holes: bool = False) -> Canva
     hole = _hole(mask, black_holes=black_holes)
     if not shown:
         hole = upright(hole, source.orientation)
+    name = f"{mask}: " if isinstance(mask, Path | str) else ""
     if hole.shape != pixels.shape[:2]:
         found, expected = (f"{shape[1]} x {shape[0]}" for shape in (hole.shape, pixels.shape))
-        name = f"{mask}: " if isinstance(mask, Path | str) else ""
         raise InputError(f"{name}expected a mask of the photo's {expected} pixels, found {found}")
     if hole.all():
-        raise InputError("the mask covers the whole photo: there is nothing to paint from")
+        raise InputError(f"{name}the mask covers the whole photo: there is nothing to paint from")
     return Canvas(source, _filled(pixels, hole), hole, hole.copy())
 
 

@@ -1,0 +1,188 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from simpaint.cli import main
+from simpaint.data.drawn_faces import drawn_face
+from simpaint.data.images import write_mask, write_png
+from simpaint.index_build import BuildConfig, build_index
+
+from ..inpainter.tiny import write_networks
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli-inpaint")
+    write_networks(folder)
+    (folder / "faces").mkdir()
+    for seed in range(4):
+        write_png(folder / "faces" / f"{seed}.png", drawn_face(np.random.default_rng(seed), 64))
+    build_index(folder / "faces", folder / "db", BuildConfig(workers=1, device="cpu"))
+    return folder
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """A photo with its mask."""
+    face = drawn_face(np.random.default_rng(9), 80)
+    Image.fromarray(face).save(tmp_path / "photo.jpg", quality=90)
+    write_mask(tmp_path / "mask.png", hole())
+    return tmp_path
+
+
+def hole() -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    mask = np.zeros((80, 80), np.bool_)
+    mask[30:45, 20:60] = True
+    return mask
+
+
+def run(folder: Path, *arguments: object, k: int = 1) -> Result:
+    networks = ["--coarse", folder / "pconv.safetensors"]
+    networks += ["--network", folder / f"sim-{k}.safetensors", "--size", 32, "--device", "cpu"]
+    return CliRunner().invoke(main, ["inpaint", *map(str, [*networks, *arguments])])
+
+
+def test_a_photo_is_painted_and_the_steps_are_drawn(folder: Path, work: Path) -> None:
+    out = run(
+        folder, work / "photo.jpg", "--mask", work / "mask.png", "--database", folder / "db",
+        "--out", work / "out.png", "--steps", work / "steps.png", "-k", 1,
+    )  # fmt: skip
+    assert out.exit_code == 0, out.output
+    assert out.output.splitlines()[0] == f"{work / 'out.png'}: 1 square painted"
+    assert str(folder / "faces") in out.output
+    with Image.open(work / "photo.jpg") as before, Image.open(work / "out.png") as after:
+        assert after.format == "PNG"
+        changed = (np.asarray(before) != np.asarray(after)).any(axis=2)
+    assert changed[hole()].mean() > 0.9
+    assert not changed[~hole()].any()
+    with Image.open(work / "steps.png") as steps:
+        assert steps.size == (8 + 4 * 168, 8 + 212)  # masked, coarse, one neighbor, result
+
+
+def test_a_jpeg_stays_a_jpeg(folder: Path, work: Path) -> None:
+    out = run(folder, work / "photo.jpg", "--mask", work / "mask.png", "--out", work / "o.jpg", k=0)
+    assert out.exit_code == 0, out.output
+    with Image.open(work / "photo.jpg") as before, Image.open(work / "o.jpg") as after:
+        assert after.format == "JPEG"
+        error = np.asarray(before).astype(int) - np.asarray(after)
+    assert np.abs(error[~hole()]).mean() < 3
+
+
+def test_for_scripts_there_is_json(folder: Path, work: Path) -> None:
+    reference = folder / "faces" / "2.png"
+    out = run(
+        folder, work / "photo.jpg", "--mask", work / "mask.png", "--out", work / "o.png",
+        "--reference", reference, "--json",
+    )  # fmt: skip
+    (square,) = json.loads(out.output)["squares"]
+    (neighbor,) = square["neighbors"]
+    assert neighbor["path"] == str(reference)
+    assert -1 <= neighbor["score"] <= 1
+    out = run(
+        folder, work / "photo.jpg", "--mask", work / "mask.png", "--out", work / "o.png",
+        "--auxiliary", "noise", "--json",
+    )  # fmt: skip
+    assert json.loads(out.output)["squares"][0]["neighbors"][0]["score"] is None
+
+
+def test_an_empty_mask_copies_the_file(folder: Path, work: Path) -> None:
+    write_mask(work / "empty.png", np.zeros((80, 80), np.bool_))
+    out = run(
+        folder, work / "photo.jpg", "--mask", work / "empty.png", "--out", work / "o.jpg", k=0
+    )
+    assert "the mask is empty, the photo is untouched" in out.output
+    assert (work / "o.jpg").read_bytes() == (work / "photo.jpg").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"--mask": "small.png"}, "small.png: expected a mask of the photo's 80 x 80 pixels"),
+        ({"--mask": "full.png"}, "full.png: the mask covers the whole photo"),
+        ({"--mask": "missing.png"}, "missing.png: cannot be read"),
+        ({"photo": "text.jpg"}, "text.jpg: expected a JPEG"),
+        ({"--out": "out.heic"}, "out.heic: expected a name that ends in"),
+        ({"--out": "photo.jpg"}, "photo.jpg: expected another file than the photo"),
+        ({"--database": None}, "expected a database or reference photos, found neither"),
+        ({"--database": "nowhere"}, "nowhere"),
+        ({"--coarse": "nothing"}, "nothing: expected a file or a shipped name"),
+    ],
+)
+def test_bad_input_is_one_line(
+    folder: Path, work: Path, change: dict[str, str | None], message: str
+) -> None:
+    write_mask(work / "small.png", np.ones((40, 40), np.bool_))
+    write_mask(work / "full.png", np.ones((80, 80), np.bool_))
+    (work / "text.jpg").write_text("no photo")
+    options: dict[str, object] = {
+        "--mask": work / "mask.png", "--out": work / "o.png", "--database": folder / "db",
+    }  # fmt: skip
+    options |= {key: value and work / value for key, value in change.items()}
+    photo = options.pop("photo", work / "photo.jpg")
+    given = [part for key, value in options.items() if value for part in (key, value)]
+    out = run(folder, photo, *given)
+    assert out.exit_code == 2
+    assert message in out.stderr
+    assert len(out.stderr.splitlines()) == 1
+    assert not (work / "o.png").exists()
+
+
+def test_a_network_with_another_k_is_refused(folder: Path, work: Path) -> None:
+    out = run(folder, work / "photo.jpg", "--mask", work / "mask.png", "--out", work / "o.png",
+              "--database", folder / "db", "-k", 3)  # fmt: skip
+    assert out.exit_code == 2
+    assert "-k 3: expected a network that borrows from 3 photos, found one of 1" in out.stderr
+
+
+@pytest.fixture
+def folders(work: Path) -> Path:
+    """Five photos; one has no mask, one is none, one has a mask of another size."""
+    for name in ("photos/in", "masks/in"):
+        (work / name).mkdir(parents=True)
+    for i, name in enumerate(("in/a", "b", "c", "d")):
+        face = drawn_face(np.random.default_rng(i), 80)
+        Image.fromarray(face).save(work / "photos" / f"{name}.jpg")
+    for name in ("in/a", "b", "e"):
+        write_mask(work / "masks" / f"{name}.png", hole())
+    write_mask(work / "masks" / "c.png", np.ones((9, 9), np.bool_))
+    (work / "photos" / "e.jpg").write_text("no photo")
+    return work
+
+
+def test_folders_are_painted_and_failures_told(folder: Path, folders: Path) -> None:
+    arguments = (folders / "photos", "--mask", folders / "masks", "--out", folders / "out")
+    out = run(folder, *arguments, k=0)
+    assert out.exit_code == 1
+    assert f"{folders / 'out'}: 2 photos written, 0 were there already" in out.output
+    failed = sorted(line for line in out.stderr.splitlines() if line.startswith("failed: "))
+    assert len(failed) == 3
+    assert "c.png: expected a mask of the photo's 80 x 80 pixels, found 9 x 9" in failed[0]
+    assert "d.jpg: expected a mask of the same name, found none" in failed[1]
+    assert "e.jpg: expected a JPEG" in failed[2]
+    done = {path.relative_to(folders / "out") for path in (folders / "out").rglob("*.*")}
+    assert done == {Path("in/a.jpg"), Path("b.jpg")}
+
+
+def test_folders_are_resumed(folder: Path, folders: Path) -> None:
+    for name in ("c", "d"):
+        write_mask(folders / "masks" / f"{name}.png", hole())
+    (folders / "photos" / "e.jpg").unlink()
+    arguments = (folders / "photos", "--mask", folders / "masks", "--out", folders / "out")
+    first = run(folder, *arguments, "--json", k=0)
+    assert first.exit_code == 0, first.output
+    before = {path: path.read_bytes() for path in (folders / "out").rglob("*.jpg")}
+    assert len(before) == 4
+    (folders / "out" / "b.jpg").unlink()
+    (folders / "out" / "c.jpg").write_bytes(b"kept")
+    second = run(folder, *arguments, "--json", k=0)
+    report = json.loads(second.stdout)
+    assert (report["done"], report["kept"]) == (1, 3)
+    assert (folders / "out" / "b.jpg").read_bytes() == before[folders / "out" / "b.jpg"]
+    assert (folders / "out" / "c.jpg").read_bytes() == b"kept"
+    third = run(folder, *arguments, "--overwrite", k=0)
+    assert "4 photos written, 0 were there already" in third.output
+    assert {path: path.read_bytes() for path in before} == before

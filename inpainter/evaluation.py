@@ -38,6 +38,7 @@ from .evaluation_plan import ALBUM_ONLY, Planned, plan
 from .evaluation_work import Work, run
 from .holes import BUCKETS, SHAPES, FolderHoles, Holes, ShapeHoles, StrokeHoles
 from .people import People
+from .perceptual import find_networks, perceptual
 from .photo_cache import cache_photos
 from .report import write_report
 from .results import Summary, join, summarise, write_csv
@@ -157,11 +158,12 @@ def _report(config: Evaluation, work: Work, planned: list[Planned]) -> Outcome:
     table = join({one.label: work.of(one) for one in planned})
     with replacing(config.out / "results.parquet") as temporary:
         pq.write_table(table, temporary)
-    summaries = list(summarise(table))
+    networks = find_networks()
+    summaries = [*summarise(table), *perceptual(work, planned, table, networks)]
     write_csv(config.out / "table.csv", Summary._fields, summaries)
     compared = list(differences(table, config.seed))
     write_csv(config.out / "differences.csv", Difference._fields, compared)
-    report = write_report(config, work, planned, table, summaries, compared)
+    report = write_report(config, work, planned, table, summaries, compared, networks.left_out)
     return Outcome(summaries, compared, report)
 
 

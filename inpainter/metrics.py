@@ -32,7 +32,7 @@ class Metric:
         title: how tables call it.
         better: which values are better: "low", "high", or those close to "one".
         digits: after the point, in tables.
-        of: the column that is averaged over photos.
+        of: the column that is averaged over photos; empty where `perceptual` measures it.
         over: the column of the truth that `of`'s mean is divided by; empty for a plain mean.
     """
 
@@ -60,6 +60,9 @@ METRICS: Final[dict[str, Metric]] = {
     "identity_others": Metric(
         "Identity distance to the person's other photos", "low", 3, "identity_others"
     ),
+    "lpips": Metric("LPIPS", "low", 3, ""),
+    "fid": Metric("FID", "low", 1, ""),
+    "inception_score": Metric("Inception score", "high", 2, ""),
 }
 """All metrics by name. `sharpness` is the ratio of two sums over photos and the one to go by: the
 mean of ratios hangs on a few photos whose hole is nearly flat in truth, where the ratio is huge.

@@ -32,6 +32,7 @@ def write_report(
     table: pa.Table,
     summaries: Sequence[Summary],
     compared: Sequence[Difference],
+    remarks: Sequence[str],
 ) -> Path:
     """Write both reports and their pictures; the page's path.
 
@@ -41,6 +42,8 @@ def write_report(
     pictures = _draw(config, work, planned, table, summaries)
     page = Page(config.out, "Evaluation")
     page.text(_about(config, work, table))
+    for remark in remarks:
+        page.text(remark)
     for name in METRICS:
         cells = [one for one in summaries if one.metric == name]
         if cells:

@@ -19,7 +19,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from ..data.files import make_folder, replacing
 from ..errors import InputError
@@ -95,11 +94,14 @@ class Parts:
             [_without_pictures(self.path(start)) for start in range(0, self.count, BLOCK)]
         )
 
-    def picture(self, case: int) -> bytes:
-        """What was painted for a case, as PNG."""
-        table = pq.read_table(self.path(case), columns=[PICTURE])
-        picture: bytes = table[PICTURE][case % BLOCK].as_py()
-        return picture
+    def pictures(self, cases: Sequence[int]) -> Iterator[bytes]:
+        """What was painted for each of some cases, as PNG."""
+        path = Path()
+        for case in cases:
+            if self.path(case) != path:
+                path = self.path(case)
+                column = pq.read_table(path, columns=[PICTURE])[PICTURE]
+            yield column[case % BLOCK].as_py()
 
 
 def _without_pictures(path: Path) -> pa.Table:
@@ -169,9 +171,3 @@ def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]
 
 def _text(value: object) -> object:
     return f"{value:.{_DIGITS}g}" if isinstance(value, float) else value
-
-
-def column(table: pa.Table, name: str) -> NDArray[Any]:
-    """A column as an array."""
-    array: NDArray[Any] = table[name].to_numpy()
-    return array

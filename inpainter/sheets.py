@@ -61,7 +61,7 @@ class Sheets:
         assert isinstance(case, int)  # noqa: S101 - a column of integers
         block = self._work.cases.block(case, case + 1)
         truth, hole = block.truth[0], block.holes[0][..., None] > 0
-        painted = picture(self._work.of(planned).picture(case))
+        painted = picture(next(self._work.of(planned).pictures([case])))
         return np.where(hole, np.uint8(255), truth), np.where(hole, painted, truth), truth
 
     def _neighbors(self, planned: Planned, row: dict[str, object]) -> list[Pixels]:

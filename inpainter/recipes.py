@@ -110,8 +110,8 @@ RECIPES: dict[str, Recipe] = {
         patience=None,
     ),
     "small-cpu": Recipe(
-        stages=(Stage(64, 15_000, 16), Stage(128, 1500, 16)),
-        learning_rate=5e-4,
+        stages=(Stage(64, 14_000, 32), Stage(128, 6000, 16)),
+        learning_rate=1e-3,
         schedule="cosine",
         warmup=200,
         clip=1.0,

@@ -1,7 +1,7 @@
 """Grain for painted pixels, of the strength and the spectrum of the known pixels around them.
 
 A network's painting is smoother than a photo, the more so where it was enlarged. What a photo has
-at the finest scale is measured in small patches; the quietest quarter is taken, so that edges do
+at the finest scale is measured in small patches; the quietest tenth is taken, so that edges do
 not count, and noise of the same power spectrum is drawn (Galerne et al. 2011, Random Phase
 Textures). Noise has no structure: no edge of the surroundings appears twice.
 """
@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from .frames import Floats
 
 _FEWEST: Final = 4  # patches; less tells nothing about grain
-_QUIET: Final = 0.25  # the share of patches that counts as grain alone
+_QUIET: Final = 0.1  # the share of patches that counts as grain alone
 _MOST: Final = 400  # patches; more only take time
 
 
 def _sigma(scale: float) -> float:
     """The scale in pixels under which details count as grain."""
-    return max(2.0, scale)
+    return max(1.5, scale)
 
 
 def _patch(scale: float) -> int:
@@ -65,12 +65,15 @@ def grain(
     if there is None:
         return np.zeros_like(painted)
     here = _quiet_patches(high_pass(painted, hole, scale), hole, side)
-    power = float((there**2).mean())
-    missing = 1 - (0 if here is None else float((here**2).mean()) / max(power, 1e-12))
-    if missing <= 0 or not power:
+    missing = float((there**2).mean()) - (0 if here is None else float((here**2).mean()))
+    if missing <= 0:
         return np.zeros_like(painted)
     noise = _noise_like(there, hole.shape, rng)
-    return np.asarray(noise * math.sqrt(missing), np.float32)
+    measured = high_pass(noise, hole, scale)[hole].var()  # as the photo's was
+    # A photo smaller than the network's picture has little grain of its own: what is fine in it is
+    # mostly drawing, and that the network can paint.
+    gain = min(1.0, scale) * math.sqrt(missing / max(float(measured), 1e-12))
+    return np.asarray(noise * gain, np.float32)
 
 
 def high_pass(picture: Floats, valid: NDArray[np.bool_], scale: float) -> Floats:
@@ -95,7 +98,7 @@ def _quiet_patches(details: Floats, valid: NDArray[np.bool_], side: int) -> Floa
     windows = sliding_window_view(details, (side, side), axis=(0, 1))[::step, ::step]
     patches = np.moveaxis(windows[rows, columns], 1, -1)  # (n, side, side, 3)
     strength = patches.var(axis=(1, 2, 3))
-    quiet: Floats = patches[strength <= np.quantile(strength, _QUIET)]
+    quiet: Floats = patches[np.argsort(strength)[: max(_FEWEST, round(_QUIET * len(patches)))]]
     return quiet
 
 

@@ -85,8 +85,17 @@ def paste(
     photo = canvas[around].astype(np.float32) / white
     mine = np.zeros(lifted.shape[:2], np.bool_)
     mine[inner] = mask
-    lifted += grain(photo, ~unknown[around], lifted, mine, scale, rng)
+    # Beyond the square is another thing's texture: a face's skin, not the leaves behind it.
+    known = ~unknown[around] & _inside(frame, around)
+    lifted += grain(photo, known, lifted, mine, scale, rng)
     values = lifted[inner].clip(0, 1) * white
     if canvas.dtype.kind == "u":
         values = np.rint(values)
     canvas[box][mask] = values[mask]
+
+
+def _inside(frame: Frame, box: Box) -> Holes:
+    """Which pixels of a box lie in a frame."""
+    rows, columns = (np.arange(part.start, part.stop) + 0.5 for part in box)
+    points = frame.inside(columns + 1j * rows[:, None])
+    return np.maximum(abs(points.real - 0.5), abs(points.imag - 0.5)) <= 0.5

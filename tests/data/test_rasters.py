@@ -90,12 +90,12 @@ def test_black_ink_takes_the_share_it_has_in_the_photo() -> None:
     np.testing.assert_array_equal(out[HOLE], [[0, 0, 0, 195]] * int(HOLE.sum()))
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32", "float64"])
 @pytest.mark.parametrize("shape", [(21, 34), (21, 34, 1), (21, 34, 2), (21, 34, 3), (21, 34, 4)])
-def test_arrays_keep_type_and_shape(dtype: type, shape: tuple[int, ...]) -> None:
+def test_arrays_keep_type_and_shape(dtype: str, shape: tuple[int, ...]) -> None:
     values: NDArray[Any] = np.random.default_rng(3).random(shape)
-    scale = {np.uint8: 255, np.uint16: 65535}.get(dtype, 1)
-    stored = (values * scale).astype(dtype)
+    scale = {"uint8": 255, "uint16": 65535}.get(dtype, 1)
+    stored: NDArray[Any] = (values * scale).astype(dtype)
     seen = to_rgb(stored)
     assert seen.shape == (21, 34, 3)
     out = with_painted(stored, seen.max() - seen, HOLE)

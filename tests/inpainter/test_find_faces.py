@@ -1,5 +1,6 @@
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,8 +28,8 @@ FINDERS = [
 
 @pytest.fixture(scope="module")
 def astronaut() -> Pixels:
-    photo: Pixels = data.astronaut()[:300, 50:400]  # in the public domain
-    return photo
+    load: Any = data.astronaut  # scikit-image has no types; the photo is in the public domain
+    return np.asarray(load()[:300, 50:400], np.uint8)
 
 
 def finder(name: str) -> FaceFinder:
@@ -51,8 +52,8 @@ def test_the_eyes_come_to_lie_where_they_are_in_training(astronaut: Pixels, name
 @pytest.mark.parametrize("angle", [-20, 20])
 def test_a_tilted_face_is_turned_upright(astronaut: Pixels, angle: float) -> None:
     turn = cv2.getRotationMatrix2D((172, 110), angle, 1)
-    tilted = np.asarray(cv2.warpAffine(astronaut, turn, (350, 300), borderValue=(90, 90, 90)))
-    frame = surest_face(tilted, default_finder())
+    tilted = cv2.warpAffine(astronaut, turn, (350, 300), borderValue=(90, 90, 90))
+    frame = surest_face(np.asarray(tilted, np.uint8), default_finder())
     assert frame is not None
     assert np.degrees(np.angle(frame.side)) == pytest.approx(-angle, abs=5)
 

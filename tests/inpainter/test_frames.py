@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from simpaint.inpainter.frames import Frame, cut, cut_hole, lift
+from simpaint.inpainter.frames import Floats, Frame, cut, cut_hole, lift
 
 RNG = np.random.default_rng(0)
 PHOTO = RNG.integers(0, 256, (90, 120, 3), dtype=np.uint8)
 
 
-def smooth(height: int, width: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def smooth(height: int, width: int) -> Floats:
     rows, columns = np.mgrid[:height, :width].astype(np.float32) + 0.5
     waves = [np.sin(columns / 17), np.cos(rows / 13), np.sin((rows + columns) / 23)]
-    return np.stack(waves, axis=-1) / 2 + 0.5
+    return np.asarray(np.stack(waves, axis=-1) / 2 + 0.5, np.float32)
 
 
 def test_a_square_of_the_same_size_is_cut_exactly() -> None:

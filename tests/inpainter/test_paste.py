@@ -10,14 +10,14 @@ from simpaint.inpainter.paste import match_border, paste
 
 def disc(side: int, radius: float) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
     rows, columns = np.mgrid[:side, :side] - side / 2
-    return np.hypot(rows, columns) < radius
+    return np.asarray(np.hypot(rows, columns) < radius)
 
 
 def noise(shape: tuple[int, int], sigma: float, strength: float, seed: int) -> Floats:
     """Grain (H, W, 3), correlated over sigma pixels, of a given deviation."""
     white = np.random.default_rng(seed).standard_normal((*shape, 3))
     grain = gaussian_filter(white, (sigma, sigma, 0))
-    return (strength * grain / grain.std()).astype(np.float32)
+    return np.asarray(strength * grain / grain.std(), np.float32)
 
 
 @pytest.mark.parametrize("side", [31, 64, 128])
@@ -47,7 +47,7 @@ def test_a_membrane_over_everything_or_nothing() -> None:
 def test_a_shifted_painting_meets_the_photo_all_around() -> None:
     rows, columns = np.mgrid[:64, :64].astype(np.float32) / 64
     photo = np.stack([rows, columns, (rows + columns) / 2], axis=-1)
-    painted = photo * 0.7 + 0.2  # other contrast, other brightness
+    painted = np.asarray(photo * 0.7 + 0.2, np.float32)  # other contrast, other brightness
     hole = disc(64, 16)
     whole = match_border(painted, np.where(hole[..., None], np.float32(9), photo), hole)
     np.testing.assert_array_equal(whole[~hole], photo[~hole])

@@ -44,8 +44,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def load(folder: Path, k: int, **options: Any) -> Inpainter:
-    files = {"coarse": folder / "pconv.safetensors", "network": folder / f"sim-{k}.safetensors"}
-    return Inpainter.load(**files, size=32, device="cpu", **options)
+    coarse, network = folder / "pconv.safetensors", folder / f"sim-{k}.safetensors"
+    return Inpainter.load(coarse=coarse, network=network, size=32, device="cpu", **options)
 
 
 MODES = ("1", "L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "P", "I;16")

@@ -46,10 +46,11 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 )  # fmt: skip
 @click.option(
     "--auxiliary", "auxiliaries", multiple=True,
-    type=click.Choice(["database", "oracle", "random", "noise", "album"]),
+    type=click.Choice(["database", "oracle", "random", "noise", "album", "person"]),
     help="What methods are shown as similar photos; oracle looks for the true photo's neighbors. "
-    "album: with the person's other photos. Repeat to compare several.  "
-    "[default: database; with --album both database and album]",
+    "album: of an "
+    "album also the person's other photos, person: these alone. Repeat to compare several.  "
+    "[default: database; with --album database, album and person]",
 )  # fmt: skip
 @click.option(
     "--coarse", default="pconv", show_default=True, help="Method that fills holes for the search."
@@ -83,8 +84,8 @@ def evaluate(as_json: bool, album: Path | None, **options: Any) -> None:  # noqa
         raise click.UsageError("Name either --photos or --album.")
     if options["masks"] is None:
         options["masks"] = "" if options["shapes"] else "balanced"
-    both = ("database", "album") if album else ("database",)
-    options["auxiliaries"] = options["auxiliaries"] or both
+    usual = ("database", "album", "person") if album else ("database",)
+    options["auxiliaries"] = options["auxiliaries"] or usual
     options |= {"photos": album or options["photos"], "album": album is not None}
     outcome = run(Evaluation(**options), progress_bar)
     if as_json:

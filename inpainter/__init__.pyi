@@ -1,3 +1,4 @@
+from .evaluation import Evaluation, Outcome, evaluate
 from .losses import LossWeights, inpainting_loss
 from .partial_conv import PartialConv2d
 from .pipeline import Inpainter, Painted, Result
@@ -7,8 +8,10 @@ from .unet import VARIANTS, PConvUNet, SimUNet, UNetConfig, build_unet
 __all__ = [
     "RECIPES",
     "VARIANTS",
+    "Evaluation",
     "Inpainter",
     "LossWeights",
+    "Outcome",
     "PConvUNet",
     "Painted",
     "PartialConv2d",
@@ -18,5 +21,6 @@ __all__ = [
     "Stage",
     "UNetConfig",
     "build_unet",
+    "evaluate",
     "inpainting_loss",
 ]

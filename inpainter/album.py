@@ -80,8 +80,9 @@ def open_album(
         DependencyError: dlib is not installed.
     """
     source = open_source(folder)
-    if not any("/" in name for name in source.names):
-        raise InputError(f"{folder}: expected a folder for each person, found no folder of photos")
+    persons = _persons(source.names)
+    if np.bincount(persons).max(initial=0) < 2 or not any("/" in name for name in source.names):
+        raise InputError(f"{folder}: expected a folder of photos for each person, found none")
     faces = FaceSource(source, size)
     # One thread: dlib's detector keeps its state between calls.
     with stages("Finding faces", "photos") as progress:
@@ -91,7 +92,7 @@ def open_album(
             described = describe_faces(cache, progress)
         with replacing(out / _FACES) as temporary, temporary.open("wb") as file:
             np.save(file, described)
-    return cache, People(cache, _persons(cache.names), np.load(out / _FACES))
+    return cache, People(cache, persons, np.load(out / _FACES))
 
 
 def _persons(names: list[str]) -> Rows:

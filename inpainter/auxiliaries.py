@@ -4,7 +4,8 @@
 - `oracle`: the neighbors of the true photo, what the coarse picture costs;
 - `random`: any photos of the database, and `noise`: none at all, but uniform noise (Iskakov 2018,
   section 5.6), whether the network looks at its neighbors;
-- `album`: as `database`, which here holds the person's other photos too.
+- `album`: as `database`, which here holds the person's other photos too;
+- `person`: as `database`, which here holds nothing but these.
 """
 
 from typing import Final, Literal, NamedTuple
@@ -19,9 +20,9 @@ from .library import Library
 from .losses import composite
 from .methods.signature import Method
 
-Auxiliary = Literal["database", "oracle", "random", "noise", "album"]
+Auxiliary = Literal["database", "oracle", "random", "noise", "album", "person"]
 
-COARSE: Final = ("database", "album")
+COARSE: Final = ("database", "album", "person")
 """Those that need a coarse picture."""
 
 
@@ -102,8 +103,19 @@ class Auxiliaries:
         if self._coarse is not None:
             painted = self._coarse(photos, masks).clamp(0, 1)
             queries = library.describe(composite(painted, photos, masks))
-        scores, ids = library.search(queries, k, self._excluded)
-        return Shown(ids, scores)
+        if self._kind != "person":
+            scores, ids = library.search(queries, k, self._excluded)
+            return Shown(ids, scores)
+        # A person may have fewer than k other photos: then these are shown again.
+        found = [
+            library.search(query[None], min(k, len(library) - len(no)), [no])
+            for query, no in zip(queries, self._excluded, strict=True)
+        ]
+        turns = [np.arange(k) % ids.shape[1] for _, ids in found]
+        return Shown(
+            np.stack([ids[0, turn] for (_, ids), turn in zip(found, turns, strict=True)]),
+            np.stack([scores[0, turn] for (scores, _), turn in zip(found, turns, strict=True)]),
+        )
 
     def _rng(self, number: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, int(number), 0xA0])

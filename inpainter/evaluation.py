@@ -146,7 +146,7 @@ def _open(config: Evaluation, stages: Stages) -> tuple[Cases, People | None]:
     else:
         source = open_source(config.photos)
         cache = cache_photos(source, source.names, config.out / "photos", config.size)
-    rows = cache.usable
+    rows = people.rows if people else cache.usable
     if config.limit is not None:
         rows = np.sort(np.random.default_rng([config.seed, 0x11]).permutation(rows)[: config.limit])
     units = people.persons if people else None
@@ -163,7 +163,8 @@ def _report(config: Evaluation, work: Work, planned: list[Planned]) -> Outcome:
     write_csv(config.out / "table.csv", Summary._fields, summaries)
     compared = list(differences(table, config.seed))
     write_csv(config.out / "differences.csv", Difference._fields, compared)
-    report = write_report(config, work, planned, table, summaries, compared, networks.left_out)
+    remarks = [*networks.left_out, *([work.people.shares(table)] if work.people else [])]
+    report = write_report(config, work, planned, table, summaries, compared, remarks)
     return Outcome(summaries, compared, report)
 
 

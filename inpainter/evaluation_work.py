@@ -101,6 +101,8 @@ class Worker:
     def _prepare(self, planned: Planned) -> _Ready:
         device = self._work.device
         library = self.library(planned.database) if planned.database is not None else None
+        if planned.auxiliary == "person" and library is not None:
+            library = Library(None, library.descriptor, library.album)
         coarse = build_coarse(planned.coarse, device).method if planned.coarse else None
         similar = Auxiliaries(planned.auxiliary, library, coarse, self._work.seed)
         return _Ready(build_method(planned.source, similar, device).method, similar)
@@ -132,7 +134,7 @@ class Worker:
         people = self._work.people
         if people is None:
             return [np.empty(0, np.int64)] * len(rows)
-        return [people.excluded(row, others=planned.auxiliary != "album") for row in rows]
+        return [people.excluded(row, planned.auxiliary) for row in rows]
 
 
 def _tensors(block: Block, part: slice) -> tuple[Tensor, Tensor]:

@@ -95,8 +95,10 @@ class Library:
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         scores = np.take_along_axis(scores, order, axis=1)
         ids = np.take_along_axis(ids, order, axis=1)
-        if scores.shape[1] < k or not np.isfinite(scores).all():
-            raise DatabaseError(f"{self._name}: expected {k} photos for every case, found fewer")
+        if not 0 < k <= scores.shape[1] or not np.isfinite(scores).all():
+            raise DatabaseError(
+                f"{self._name}: expected {max(k, 1)} photos for every case, found fewer"
+            )
         return scores, ids
 
     def copies(self, truth: Vectors) -> list[Ids]:

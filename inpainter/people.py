@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from functools import cache as once
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ..data.progress import Progress, silent
 from ..index_build.faces import DlibDescriptor
+from .auxiliaries import Auxiliary
 from .batches import to_float
 from .library import ALBUM_IDS
 from .metrics import Floats
@@ -32,11 +35,46 @@ class People:
     persons: NDArray[np.int64]
     faces: NDArray[np.float32]
 
-    def excluded(self, row: int, *, others: bool) -> NDArray[np.int64]:
-        """Ids that a query for a row must not find: itself and, with `others`, the person's."""
-        if others:
-            return ALBUM_IDS + np.flatnonzero(self.persons == self.persons[row])
-        return np.array([ALBUM_IDS + row], dtype=np.int64)
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """The usable photos of persons that have others, ascending."""
+        usable = self.cache.usable
+        numbers = np.bincount(self.persons[usable])
+        several: NDArray[np.int64] = usable[numbers[self.persons[usable]] > 1]
+        return several
+
+    def excluded(self, row: int, auxiliary: Auxiliary) -> NDArray[np.int64]:
+        """Ids that a query for a row must not find: always itself.
+
+        Of `album` no others, of `person` all but the person's, and else the person's.
+        """
+        if auxiliary == "album":
+            return np.array([ALBUM_IDS + row], dtype=np.int64)
+        same = self.persons == self.persons[row]
+        hidden = ~same if auxiliary == "person" else same
+        hidden[row] = True
+        return ALBUM_IDS + np.intersect1d(np.flatnonzero(hidden), self.cache.usable)
+
+    def shares(self, table: pa.Table) -> str:
+        """Says how many of the photos that each method was shown are of the person.
+
+        Args:
+            table: see `results.join`.
+        """
+        rows = {name: row for row, name in enumerate(self.cache.names)}
+        lines = []
+        for method in pc.unique(table["method"]).to_pylist():
+            own = table.filter(pc.equal(table["method"], method)).select(["photo", "neighbors"])
+            same = [
+                number >= ALBUM_IDS
+                and self.persons[number - ALBUM_IDS] == self.persons[rows[one["photo"]]]
+                for one in own.to_pylist()
+                for number in one["neighbors"]
+            ]
+            lines += [f"{method} {np.mean(same):.0%}"] if same else []
+        return (
+            f"Of the similar photos that were shown, these are of the person: {', '.join(lines)}."
+        )
 
     def distances(
         self, filled: Tensor, truth: Tensor, rows: NDArray[np.int64]

@@ -79,7 +79,7 @@ def _about(config: "Evaluation", work: Work, table: pa.Table) -> str:
         "deviation over cases; the best of each column is bold. "
     )
     if unusable:
-        text += f"{unusable:,} files were no photos and were left out. "
+        text += f"{unusable:,} files could not be used and were left out. "
     first = table.filter(pc.equal(table["method"], table["method"][0]))
     counts = pc.value_counts(first["bucket"]).to_pylist()
     return text + "Cases: " + ", ".join(f"{one['values']} {one['counts']:,}" for one in counts)

@@ -18,8 +18,8 @@ PUBLIC = {
         rebuild remove rows
     """,
     "simpaint.inpainter": """
-        Inpainter LossWeights PConvUNet Painted PartialConv2d RECIPES Recipe Result SimUNet Stage
-        UNetConfig VARIANTS build_unet inpainting_loss
+        Evaluation Inpainter LossWeights Outcome PConvUNet Painted PartialConv2d RECIPES Recipe
+        Result SimUNet Stage UNetConfig VARIANTS build_unet evaluate inpainting_loss
     """,
     "simpaint.retrieval": """
         ImageDatabase NeighborTable Retrieved Retriever read_neighbors write_neighbors

@@ -33,12 +33,12 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 @click.option(
     "--masks",
     help="A folder of masks, or `balanced`: strokes drawn here, as many in each bucket of hole "
-    "ratios.  [default: balanced, unless --shape is given]",
+    "ratios.  [default: balanced, unless --shape or --album is given]",
 )
 @click.option(
     "--shape", "shapes", multiple=True, metavar="SHAPE",
-    help="Wide holes on every photo: left, right, center, random-block, random-region, eyes, "
-    "mouth; repeat for several.",
+    help="Wide holes on every photo: left, right, half (left and right in turn), center, eyes, "
+    "mouth, random-block, random-region; repeat for several.",
 )  # fmt: skip
 @click.option(
     "--database", "databases", type=_path, multiple=True,
@@ -83,7 +83,7 @@ def evaluate(as_json: bool, album: Path | None, **options: Any) -> None:  # noqa
     if (options["photos"] is None) == (album is None):
         raise click.UsageError("Name either --photos or --album.")
     if options["masks"] is None:
-        options["masks"] = "" if options["shapes"] else "balanced"
+        options["masks"] = "" if options["shapes"] or album else "balanced"
     usual = ("database", "album", "person") if album else ("database",)
     options["auxiliaries"] = options["auxiliaries"] or usual
     options |= {"photos": album or options["photos"], "album": album is not None}

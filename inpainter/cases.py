@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -119,8 +118,3 @@ def _rank(group: str) -> tuple[bool, str]:
 def fingerprint(settings: object) -> str:
     """A hash of JSON values."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def photo_path(cache: PhotoCache, row: int) -> str:
-    """The name of a photo, for sheets."""
-    return Path(cache.names[row]).name

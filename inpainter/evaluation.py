@@ -52,7 +52,7 @@ class Evaluation:
         photos: a folder, list, tar or Parquet file of photos, aligned as the networks' are.
         out: the report's folder.
         methods: see `methods.build_method`; NAME=SOURCE gives another name.
-        masks: a folder of masks, "balanced" for strokes drawn here, or "" for shapes only.
+        masks: a folder of masks, "balanced" for strokes drawn here, or "" for none.
         shapes: wide holes, each on every photo.
         album: `photos` holds a folder for each person; the holes are those of `album.album_holes`.
         limit: take so many photos, drawn by the seed; None for all.
@@ -72,7 +72,7 @@ class Evaluation:
     photos: Path
     out: Path
     methods: tuple[str, ...]
-    masks: str = "balanced"
+    masks: str = ""
     shapes: tuple[str, ...] = ()
     album: bool = False
     limit: int | None = None
@@ -93,8 +93,12 @@ class Evaluation:
             raise InputError(f"shapes: expected some of {', '.join(SHAPES)}; found {unknown}")
         if not self.methods:
             raise InputError("methods: expected at least one, found none")
-        if not self.masks and not self.shapes:
+        if not (self.masks or self.shapes or self.album):
             raise InputError("holes: expected masks or shapes, found neither")
+        if self.album and (self.masks or self.shapes):
+            raise InputError("holes: an album has its own; expected neither masks nor shapes")
+        if not self.album and (needed := {"album", "person"} & set(self.auxiliaries)):
+            raise InputError(f"auxiliary {', '.join(sorted(needed))}: expected an album of persons")
 
 
 @dataclass(frozen=True)

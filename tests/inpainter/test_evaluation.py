@@ -169,6 +169,8 @@ def test_what_is_missing_is_said_in_one_line(root: Path) -> None:
     assert "telea, ns" in evaluate(root, "no", "--methods", "unheard", code=2)
     assert "twice" in evaluate(root, "no", "--methods", "ns,ns", code=2)
     assert "shapes" in evaluate(root, "no", "--methods", "ns", "--shape", "round", code=2)
+    lonely = ["--methods", "nearest", "--auxiliary", "person"]
+    assert "album" in evaluate(root, "no", *lonely, "--database", root / "others.simpaint", code=2)
     assert not (root / "no").exists()
 
 

@@ -39,6 +39,11 @@ class Planned:
     fingerprint: str = ""
 
     @property
+    def shown(self) -> bool:
+        """Whether it looks at similar photos, or what stands in for them."""
+        return self.database is not None or self.auxiliary == "noise"
+
+    @property
     def folder(self) -> str:
         """Where its parts are: the label, as far as file names allow, and the fingerprint."""
         name = re.sub(r"[^A-Za-z0-9.]+", "-", self.label).strip("-.") or "method"
@@ -78,6 +83,8 @@ def plan(
             raise InputError(f"{label}: it looks at similar photos; name a --database of them")
         for number, database in enumerate(databases or [None]):
             for kind in auxiliaries:
+                if kind == "noise" and number:
+                    continue  # it does not come from a database
                 name = label + (f" [{database.stem}]" if database and number else "")
                 name += "" if kind == auxiliaries[0] else f" ({kind})"
                 found.append(_planned(name, source, built, kind, database, coarse, seed))
@@ -97,7 +104,9 @@ def _planned(
     seed: int,
 ) -> Planned:
     parts: list[object] = [built.fingerprint, kind, seed]
-    if database and database != ALBUM_ONLY and kind != "noise":
+    if kind == "noise":
+        return Planned(label, source, kind, None, "", fingerprint(parts))
+    if database and database != ALBUM_ONLY:
         parts.append(asdict(read_manifest(database)))
     if kind not in COARSE:
         return Planned(label, source, kind, database, "", fingerprint(parts))

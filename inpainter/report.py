@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from ..data.files import make_folder
 from .bootstrap import RESAMPLES, Difference
 from .charts import draw_boxes, draw_curves
-from .evaluation_plan import Planned
+from .evaluation_plan import ALBUM_ONLY, Planned
 from .evaluation_work import Work
 from .metrics import METRICS
 from .page import Page
@@ -44,6 +44,7 @@ def write_report(
     page.text(_about(config, work, table))
     for remark in remarks:
         page.text(remark)
+    page.table(*_methods_table(planned))
     for name in METRICS:
         cells = [one for one in summaries if one.metric == name]
         if cells:
@@ -52,6 +53,14 @@ def write_report(
     page.heading("Seconds for a photo")
     page.text("Median over photos, painted one at a time, retrieval included.")
     page.table(*_times(table))
+    _write_differences(page, compared)
+    for title, path in pictures:
+        page.heading(title)
+        page.picture(path, title)
+    return page.write()
+
+
+def _write_differences(page: Page, compared: Sequence[Difference]) -> None:
     page.heading("Which differences hold")
     page.text(
         f"Paired bootstrap, {RESAMPLES:,} resamples: the first method's number less the second's; "
@@ -64,10 +73,17 @@ def write_report(
         if own:
             page.heading(METRICS[name].title, 3)
             page.table(*_differences_table(name, own))
-    for title, path in pictures:
-        page.heading(title)
-        page.picture(path, title)
-    return page.write()
+
+
+def _methods_table(planned: Sequence[Planned]) -> Table:
+    """What each column's name stands for."""
+    header = ["Method", "made of", "is shown", "found by", "fingerprint"]
+    rows = []
+    for one in planned:
+        place = f" of {one.database}" if one.database and one.database != ALBUM_ONLY else ""
+        shown = f"{one.auxiliary}{place}" if one.shown else ""
+        rows.append([one.label, one.source, shown, one.coarse, one.fingerprint])
+    return header, rows
 
 
 def _about(config: "Evaluation", work: Work, table: pa.Table) -> str:
@@ -103,7 +119,8 @@ def _metric_table(name: str, cells: Sequence[Summary]) -> Table:
     def text(one: Summary) -> str:
         mean = f"{one.mean:.{metric.digits}f}"
         bold = badness(one) == best[one.bucket]
-        return f"{f'**{mean}**' if bold else mean} ± {one.std:.{metric.digits}f}"
+        std = "" if np.isnan(one.std) else f" ± {one.std:.{metric.digits}f}"
+        return f"**{mean}**{std}" if bold else f"{mean}{std}"
 
     rows = [[method, *(text(found[method, group]) for group in groups)] for method in methods]
     return ["", *groups], rows

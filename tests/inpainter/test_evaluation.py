@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from simpaint.data.strokes import synthetic_bank
 from simpaint.index_build import BuildConfig, build_index, database_descriptor
 from simpaint.inpainter import checkpoint
 from simpaint.inpainter.auxiliaries import Auxiliaries
-from simpaint.inpainter.evaluation_plan import build_coarse
+from simpaint.inpainter.evaluation_plan import build_coarse, plan
 from simpaint.inpainter.evaluation_work import picture
 from simpaint.inpainter.library import Library
 from simpaint.inpainter.methods import Method, build_method
@@ -161,6 +162,18 @@ def test_other_holes_or_photos_are_refused_in_the_same_folder(root: Path) -> Non
     said = evaluate(root, "taken", "--methods", "ns", "--shape", "mouth", "--limit", 2, code=2)
     assert "other holes" in said
     assert len(said.strip().splitlines()) == 1
+
+
+def test_a_method_is_planned_once_for_each_database_and_auxiliary(root: Path) -> None:
+    copy = root / "copy.simpaint"
+    shutil.copytree(root / "others.simpaint", copy)
+    sources = ["telea", f"net={root / 'sim-2.safetensors'}"]
+    found = plan(sources, [root / "others.simpaint", copy], ["database", "noise"], "ns", 0)
+    assert [one.label for one in found] == ["telea", "net", "net (noise)", "net [copy]"]
+    assert [one.coarse for one in found] == ["", "ns", "", "ns"]
+    again = plan(sources, [copy], ["oracle"], "ns", 0)
+    assert again[0] == found[0]
+    assert again[1].fingerprint not in {one.fingerprint for one in found}
 
 
 def test_what_is_missing_is_said_in_one_line(root: Path) -> None:

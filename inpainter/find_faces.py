@@ -35,11 +35,20 @@ _LANDMARKS: Final = (
 _DLIB_BOX: Final = (0.4 + 0.8j, 198.1 + 198.4j)
 _CASCADE_BOX: Final = (-9.9 - 26.0j, 206.1 + 190.0j)
 
-_THRESHOLD: Final = (
-    -0.6
-)  # of dlib's detector; 0 misses half-hidden faces, -1 finds many that are none
-_REDUCED: Final = 400  # pixels of the longer side
-_SIZES_SEARCHED: Final = (80, 40)  # pixels; dlib's detector knows faces of 80, and doubles photos
+
+class _Look(NamedTuple):
+    """How closely to look: pixels of the photo's longer side, reduced, and of the smallest face."""
+
+    side: int
+    smallest: int
+
+
+# dlib's detector knows faces of 80 pixels, and doubles the photo for smaller ones.
+_GLANCE: Final = _Look(160, 80)
+_GAZE: Final = _Look(400, 40)
+
+# Of dlib's detector: 0 misses half-hidden faces, -1 finds many that are none.
+_THRESHOLD: Final = -0.6
 _LEAST_VISIBLE: Final = 3  # landmarks
 _SIZES: Final = (0.65, 1.45)  # of frames, relative to what the box says; 0.73 to 1.28 were seen
 _TILT: Final = 0.75  # radians, the most that the detector can find
@@ -97,7 +106,7 @@ class DlibFinder:
 
     def __call__(self, photo: Pixels, hole: NDArray[np.bool_], smallest: int) -> list[Face]:
         """Find faces: see `FaceFinder`."""
-        doubled = int(smallest < _SIZES_SEARCHED[0])
+        doubled = int(smallest < _GLANCE.smallest)
         boxes, scores, _ = self._detector.run(photo, doubled, _THRESHOLD)
         faces = []
         for box, score in zip(boxes, scores, strict=True):
@@ -180,15 +189,17 @@ def _frame_of_landmarks(
     return frame
 
 
-def search(photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder, smallest: int) -> list[Face]:
-    """The faces of a photo of any size, which is reduced to 400 pixels to look for them."""
-    scale = min(1.0, _REDUCED / max(photo.shape[:2]))
+def search(
+    photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder, look: _Look = _GAZE
+) -> list[Face]:
+    """The faces of a photo of any size, which is reduced to look for them."""
+    scale = min(1.0, look.side / max(photo.shape[:2]))
     size = (max(1, round(photo.shape[1] * scale)), max(1, round(photo.shape[0] * scale)))
     small = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
     holes = cv2.resize(hole.view(np.uint8), size, interpolation=cv2.INTER_NEAREST)
     return [
         Face(Frame(frame.corner / scale, frame.side / scale), score)
-        for frame, score in finder(small, holes.view(np.bool_), smallest)
+        for frame, score in finder(small, holes.view(np.bool_), look.smallest)
     ]
 
 
@@ -206,11 +217,11 @@ def find_faces(photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder) -> li
     points = np.argwhere(hole)[:: max(1, int(hole.sum()) // 4096)]  # as many as are needed
     places = points[:, 1] + 0.5 + 1j * (points[:, 0] + 0.5)
     found: list[Face] = []
-    for (left, top, right, bottom), smallest in _surroundings(hole):
+    for (left, top, right, bottom), look in _surroundings(hole):
         part = slice(top, bottom), slice(left, right)
         found += [
             Face(frame._replace(corner=frame.corner + complex(left, top)), score)
-            for frame, score in search(photo[part], hole[part], finder, smallest)
+            for frame, score in search(photo[part], hole[part], finder, look)
         ]
         faces = _distinct(found, places)
         if faces and _share(faces, places) > 0.5:
@@ -221,28 +232,24 @@ def find_faces(photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder) -> li
 def surest_face(photo: Pixels, finder: FaceFinder) -> Frame | None:
     """The face of a photo that a detector is surest of; small ones only where no other is."""
     nowhere = np.zeros(photo.shape[:2], np.bool_)
-    for smallest in _SIZES_SEARCHED:
-        if faces := search(photo, nowhere, finder, smallest):
+    for look in (_GLANCE, _GAZE):
+        if faces := search(photo, nowhere, finder, look):
             return max(faces, key=lambda face: face.score).frame
     return None
 
 
-def _surroundings(hole: NDArray[np.bool_]) -> list[tuple[tuple[int, int, int, int], int]]:
-    """Where to look, and for faces of which size: the whole photo, then ever closer to the hole.
-
-    Returns:
-        left, top, right, bottom, and pixels of the reduced box.
-    """
+def _surroundings(hole: NDArray[np.bool_]) -> list[tuple[tuple[int, int, int, int], _Look]]:
+    """Where to look, left, top, right, bottom, and how: the whole photo, then ever closer."""
     height, width = hole.shape
     rows, columns = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))
     centre = ((columns[0] + columns[-1]) / 2, (rows[0] + rows[-1]) / 2)
     extent = max(columns[-1] - columns[0], rows[-1] - rows[0]) + 1
-    boxes = [((0, 0, width, height), smallest) for smallest in _SIZES_SEARCHED]
+    boxes = [((0, 0, width, height), look) for look in (_GLANCE, _GAZE)]
     side = max(height, width) / 3
-    while side >= 1.5 * extent and side >= 2 * _SIZES_SEARCHED[-1]:
+    while side >= 1.5 * extent and side >= 2 * _GAZE.smallest:
         left, top = (max(0, int(c - side / 2)) for c in centre)
         box = (left, top, min(width, int(left + side)), min(height, int(top + side)))
-        boxes.append((box, _SIZES_SEARCHED[-1]))
+        boxes.append((box, _GAZE))
         side /= 3
     return boxes
 

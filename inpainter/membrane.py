@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from .frames import Floats
 
-_SWEEPS: Final = 12  # on small pictures; what is left to do on larger ones is local
-_FEWER: Final = 3
+_SWEEPS: Final = 5  # on small pictures; what is left to do on larger ones is local
+_FEWER: Final = 2
 _SMALL: Final = 64  # pixels
 _CROSS: Final = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32) / 4
 

@@ -13,6 +13,7 @@ from .membrane import membrane
 Box = tuple[slice, slice]
 Holes = NDArray[np.bool_]
 
+_MARGIN: Final = 4  # pixels
 _NEIGHBORS: Final = np.ones((3, 3), np.uint8)
 
 
@@ -32,6 +33,14 @@ def match_border(painted: Floats, photo: Floats, hole: Holes) -> Floats:
     Returns:
         (S, S, 3) float32.
     """
+    whole: Floats = photo.copy()
+    if hole.any():
+        box = _around(hole)
+        whole[box] = _matched(painted[box], photo[box], hole[box])
+    return whole
+
+
+def _matched(painted: Floats, photo: Floats, hole: Holes) -> Floats:
     wide = cv2.dilate(hole.view(np.uint8), _NEIGHBORS).view(np.bool_)
     core = cv2.erode(hole.view(np.uint8), _NEIGHBORS).view(np.bool_)
     beyond = hole if wide.all() else wide
@@ -39,6 +48,15 @@ def match_border(painted: Floats, photo: Floats, hole: Holes) -> Floats:
     inside = np.where(hole[..., None], painted + shift, photo)
     rim = hole & ~core
     return np.where(rim[..., None], _near_mean(inside, ~rim), inside)
+
+
+def _around(hole: Holes) -> Box:
+    """The box of a hole, with as many known pixels around it as are looked at."""
+    rows, columns = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))
+    return (
+        slice(max(0, int(rows[0]) - _MARGIN), int(rows[-1]) + 1 + _MARGIN),
+        slice(max(0, int(columns[0]) - _MARGIN), int(columns[-1]) + 1 + _MARGIN),
+    )
 
 
 def _near_mean(values: Floats, valid: Holes) -> Floats:

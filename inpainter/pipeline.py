@@ -208,8 +208,7 @@ class Inpainter:
         """
         rngs = rngs or [np.random.default_rng([self.seed, i]) for i in range(len(photos))]
         with torch.inference_mode():
-            photos = photos.to(self._place, memory_format=torch.channels_last)
-            holes = holes.to(self._place, torch.float32)
+            photos, holes = self._laid_out(photos), self._laid_out(holes.float())
             coarse = composite(self._coarse(photos, holes).clamp(0, 1), photos, holes)
             found = self._similar(coarse.cpu(), rngs) if self._similar and self.k else None
             if found is None:
@@ -219,10 +218,17 @@ class Inpainter:
                 scores, ids = nothing, nothing.long()
             else:
                 neighbors, scores, ids = found
-                whole = self._network(photos, holes, neighbors.to(self._place))
+                channels = self._laid_out(neighbors.flatten(1, 2))  # (B, 3K, S, S)
+                similar = channels.view(len(channels), -1, *photos.shape[1:])
+                whole = self._network(photos, holes, similar)
             whole = whole.clamp(0, 1)
             filled = composite(whole, photos, holes)
         return Painted(filled.cpu(), coarse.cpu(), neighbors, scores, ids, whole.cpu())
+
+    def _laid_out(self, tensor: Tensor) -> Tensor:
+        """(B, C, S, S) with its channels last, a single one too: else joining tensors is slow."""
+        laid_out = torch.empty(tensor.shape, device=self._place, memory_format=torch.channels_last)
+        return laid_out.copy_(tensor)
 
     def names(self, ids: Tensor) -> list[str]:
         """What the photos of ids (n,) are called, as a result has them."""

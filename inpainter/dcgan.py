@@ -86,7 +86,8 @@ def generate_faces(generator: Generator, count: int, seed: int) -> Tensor:
     """
     rng = torch.Generator().manual_seed(seed)
     latents = torch.rand(count, generator.config.latent, generator=rng) * 2 - 1
-    return torch.cat([generator(part).float() for part in latents.split(_BATCH)])
+    parts = (latents[start : start + _BATCH] for start in range(0, count, _BATCH))
+    return torch.cat([generator(part).float() for part in parts])
 
 
 class Discriminator(nn.Module):

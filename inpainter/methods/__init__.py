@@ -47,7 +47,8 @@ def build_method(source: str, similar: Similar, device: str = "cpu") -> Built:
 
     Args:
         source: a name of `METHODS`, the name of shipped weights, a weights file, or
-            "module:function" for anyone's own.
+            "module:function" for anyone's own. "@4" behind our own network's gives it 4 similar
+            photos.
         similar: where methods that look at similar photos get them.
         device: where networks run.
 
@@ -60,6 +61,9 @@ def build_method(source: str, similar: Similar, device: str = "cpu") -> Built:
         return Built(method, getattr(method, "k", 0), source)
     if ":" in source and not Path(source).exists():
         return Built(*load_own(source))
-    path = SHIPPED / f"{source}.safetensors" if source in shipped() else Path(source)
-    network = NetworkMethod(path, similar, device, others=[*METHODS, "module:function"])
+    name, _, count = source.rpartition("@")
+    k = int(count) if name and count.isdecimal() else None
+    name = source if k is None else name
+    path = SHIPPED / f"{name}.safetensors" if name in shipped() else Path(name)
+    network = NetworkMethod(path, similar, k, device, others=[*METHODS, "module:function"])
     return Built(network, network.k, network.fingerprint)

@@ -207,7 +207,7 @@ def find_faces(photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder) -> li
     """The faces that a hole touches, the surest first.
 
     The whole photo is searched at a reduced size for large faces, then for smaller ones, then ever
-    smaller surroundings of the hole, each at that size, until faces contain most of the hole.
+    smaller surroundings of the hole, each at that size, until sure faces contain most of the hole.
 
     Args:
         photo: uint8 RGB (H, W, 3), the hole filled somehow.
@@ -224,7 +224,8 @@ def find_faces(photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder) -> li
             for frame, score in search(photo[part], hole[part], finder, look)
         ]
         faces = _distinct(found, places)
-        if faces and _share(faces, places) > 0.5:
+        sure = [face for face in faces if face.score > 0]
+        if sure and _share(sure, places) > 0.5:
             break
     return [face.frame for face in faces]
 

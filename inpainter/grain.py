@@ -68,8 +68,11 @@ def grain(
     missing = float((there**2).mean()) - (0 if here is None else float((here**2).mean()))
     if missing <= 0:
         return np.zeros_like(painted)
-    noise = _noise_like(there, hole.shape, rng)
-    measured = high_pass(noise, hole, scale)[hole].var()  # as the photo's was
+    rows, columns = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))
+    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    noise = np.zeros_like(painted)
+    noise[box] = _noise_like(there, hole[box].shape, rng)
+    measured = high_pass(noise[box], hole[box], scale)[hole[box]].var()  # as the photo's was
     # A photo smaller than the network's picture has little grain of its own: what is fine in it is
     # mostly drawing, and that the network can paint.
     gain = min(1.0, scale) * math.sqrt(missing / max(float(measured), 1e-12))
@@ -103,17 +106,24 @@ def _quiet_patches(details: Floats, valid: NDArray[np.bool_], side: int) -> Floa
 
 
 def _noise_like(patches: Floats, shape: tuple[int, int], rng: np.random.Generator) -> Floats:
-    """Gaussian noise (*shape, 3) with the patches' power spectrum and their channels' covariance.
+    """Gaussian noise (*shape, 3) with the patches' mean spectrum, within and between channels.
 
-    White noise, filtered by the spectrum's root with all phases zero, then mixed.
+    At each frequency the channels' covariance has a Cholesky factor; as filters of white noise,
+    these factors give every frequency its strength and every colour its share.
     """
     side = patches.shape[1]
-    window = np.outer(np.hanning(side + 2)[1:-1], np.hanning(side + 2)[1:-1]).astype(np.float32)
-    spectrum = (np.abs(np.fft.fft2(patches.mean(axis=3) * window)) ** 2).mean(axis=0)
-    kernel = np.fft.fftshift(np.fft.ifft2(np.sqrt(spectrum)).real)
-    kernel /= max(float(np.sqrt((kernel**2).sum())), 1e-12)  # white noise keeps its variance
-    values = patches.reshape(-1, 3).astype(np.float64)
-    covariance = values.T @ values / len(values) + 1e-12 * np.eye(3)
-    white = rng.standard_normal((*shape, 3), dtype=np.float32)
-    noise = cv2.filter2D(white, -1, kernel.astype(np.float32), borderType=cv2.BORDER_REFLECT)
-    return np.asarray(noise @ np.linalg.cholesky(covariance).T, np.float32)
+    window = np.outer(np.hanning(side + 2)[1:-1], np.hanning(side + 2)[1:-1])[..., None]
+    waves = np.fft.fft2(patches * window, axes=(1, 2))  # (n, side, side, 3)
+    covariance = np.einsum("nyxa,nyxb->yxab", waves, waves.conj()) / len(patches)
+    least = 1e-6 * np.abs(covariance).max() + 1e-12
+    factors = np.linalg.cholesky(covariance + least * np.eye(3))  # (side, side, 3, 3)
+    filters = np.fft.fftshift(np.fft.ifft2(factors, axes=(0, 1)).real, axes=(0, 1))
+    white = rng.standard_normal((3, *shape), dtype=np.float32)
+    noise = np.zeros((*shape, 3), np.float32)
+    for colour in range(3):
+        for source in range(colour + 1):
+            kernel = filters[..., colour, source].astype(np.float32)
+            noise[..., colour] += cv2.filter2D(
+                white[source], -1, kernel, borderType=cv2.BORDER_REFLECT
+            )
+    return noise

@@ -15,20 +15,16 @@ from .progress import progress_bar
     show_default=True,
     help="Folder to write.",
 )
-def demo(out: Path) -> None:
-    """Draw a small mask data set and a picture of it, with nothing downloaded.
+@click.option(
+    "--photos",
+    type=click.Path(path_type=Path),
+    help="A folder of aligned faces to borrow from.  [default: 500 generated faces of nobody]",
+)
+def demo(out: Path, photos: Path | None) -> None:
+    """Index faces, fill holes in a real photo and in held-out faces, and show every step.
 
-    The strokes are synthetic (computed curves, drawn by no human).
+    Nothing is downloaded. OUT/report.html shows it all, and says what is real and what generated.
     """
-    from ..data.mask_files import write_masks
-    from ..data.mask_sources import GeneratedMasks
-    from ..data.masks import MaskConfig
-    from ..data.strokes import synthetic_bank
+    from ..inpainter.demo import write_demo
 
-    source = GeneratedMasks(synthetic_bank(), MaskConfig(), train=2000, test=0, per_bucket=100)
-    folder = out / "masks"
-    with progress_bar("Drawing masks", "masks") as progress:
-        write_masks(source, folder, progress=progress)
-    click.echo(f"{folder}: {source.settings['masks']}")
-    click.echo("2,000 training masks and 100 test masks in each of the six hole-ratio buckets.")
-    click.echo(f"Look at {folder / 'sheet.png'}.")
+    click.echo(f"Look at {write_demo(out, photos, progress_bar)}.")

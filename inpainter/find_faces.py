@@ -49,6 +49,7 @@ _GAZE: Final = _Look(400, 40)
 
 # Of dlib's detector: 0 misses half-hidden faces, -1 finds many that are none.
 _THRESHOLD: Final = -0.6
+_SURE: Final = -0.3  # below it, what is no face is as frequent as a hidden one
 _LEAST_VISIBLE: Final = 3  # landmarks
 _SIZES: Final = (0.65, 1.45)  # of frames, relative to what the box says; 0.73 to 1.28 were seen
 _TILT: Final = 0.75  # radians, the most that the detector can find
@@ -224,7 +225,7 @@ def find_faces(photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder) -> li
             for frame, score in search(photo[part], hole[part], finder, look)
         ]
         faces = _distinct(found, places)
-        sure = [face for face in faces if face.score > 0]
+        sure = [face for face in faces if face.score > _SURE]
         if sure and _share(sure, places) > 0.5:
             break
     return [face.frame for face in faces]

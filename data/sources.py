@@ -59,7 +59,7 @@ def open_source(path: Path, exclude: Path | None = None) -> PhotoSource:
     Raises:
         InputError: there is nothing at `path`, or it is damaged or of another kind.
     """
-    path = path.absolute()
+    path = Path(os.path.abspath(path))  # noqa: PTH100 - unlike absolute(), it takes .. away
     if path.is_dir():
         return FileSource("folder", path, list(_walk(path, exclude)))
     if not path.is_file():

@@ -139,3 +139,12 @@ def test_a_parquet_file_without_photos_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_bytes(b"PAR1 nothing")
     with pytest.raises(InputError, match="expected a Parquet file"):
         open_source(tmp_path / "x.parquet")
+
+
+def test_a_source_is_the_same_whichever_way_it_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    fill(tmp_path / "photos")
+    monkeypatch.chdir(tmp_path / "here")
+    assert open_source(Path("../photos")).root == open_source(tmp_path / "photos").root

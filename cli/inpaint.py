@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import InputError
 from .progress import progress_bar
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ _path = click.Path(path_type=Path)
 @click.option("--mask", type=_path, required=True, help="As large as PHOTO; white is hole.")
 @click.option("--database", type=_path, help="Similar photos, as `simpaint index build` made it.")
 @click.option("--out", type=_path, required=True, help="The result: a file, or a folder.")
-@click.option("-k", type=click.IntRange(0), help="Photos to borrow from: 0, 1 or 3.  [default: 1]")
+@click.option("-k", type=click.IntRange(0), help="Photos to borrow from.  [default: 1]")
 @click.option("--steps", type=_path, help="Draw every step of the way as PNG.")
 @click.option(
     "--reference",
@@ -38,7 +37,12 @@ _path = click.Path(path_type=Path)
     show_default=True,
     help="Borrow from similar photos; from any; from none: to see what similar ones are worth.",
 )
-@click.option("--network", help="Sim-K by name or file.  [default: sim-K]")
+@click.option(
+    "--network",
+    default="simpaint-small",
+    show_default=True,
+    help="Last network by name or file: our own for any -k, or sim-0, sim-1, sim-3.",
+)
 @click.option("--coarse", default="pconv", show_default=True, help="First network, name or file.")
 @click.option("--black-holes", is_flag=True, help="The mask's holes are black.")
 @click.option("--overwrite", is_flag=True, help="In folders: paint again what is there.")
@@ -93,11 +97,11 @@ def inpaint(photo: Path, mask: Path, out: Path, **options: Any) -> None:  # noqa
 def _load(options: dict[str, Any]) -> "Inpainter":
     from ..inpainter.pipeline import Inpainter
 
-    k, network = options["k"], options["network"]
-    inpainter = Inpainter.load(
+    return Inpainter.load(
         options["database"],
         coarse=options["coarse"],
-        network=network or f"sim-{1 if k is None else k}",
+        network=options["network"],
+        k=options["k"],
         references=options["references"],
         auxiliary=options["auxiliary"],
         size=options["size"],
@@ -105,11 +109,6 @@ def _load(options: dict[str, Any]) -> "Inpainter":
         device=options["device"],
         verify=options["verify"],
     )
-    if k is not None and inpainter.k != k:
-        raise InputError(
-            f"-k {k}: expected a network that borrows from {k} photos, found one of {inpainter.k}"
-        )
-    return inpainter
 
 
 def _say_result(

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..data.rasters import Stored
-from ..errors import InputError
+from ..errors import InputError, WeightsError
 from ..index_build.build import database_descriptor
 from ..index_build.descriptors import DescriptorConfig, load_descriptor, pick_device
 from ..index_build.manifest import Level
@@ -18,6 +18,7 @@ from ..retrieval.database import ImageDatabase
 from ..retrieval.retriever import Retriever
 from .canvas import Canvas, Mask, Photo, open_canvas
 from .checkpoint import load
+from .copy_unet import CopyUNet
 from .find_faces import FaceFinder, default_finder, find_faces
 from .frames import Frame, cut, cut_hole
 from .losses import composite
@@ -25,6 +26,8 @@ from .paste import match_border, paste
 from .similar import AnyPhotos, Auxiliary, Chosen, MostSimilar, Noise, Similar
 from .squares import Square, plan
 from .unet import PConvUNet, SimUNet
+
+_USUAL: Final = 1  # photos that our own network borrows from, unless told otherwise
 
 
 class Painted(NamedTuple):
@@ -79,9 +82,10 @@ class Inpainter:
     def __init__(
         self,
         coarse: PConvUNet,
-        network: SimUNet,
+        network: SimUNet | CopyUNet,
         similar: Similar | None = None,
         *,
+        k: int | None = None,
         size: int = 128,
         finder: FaceFinder | None = None,
         seed: int = 0,
@@ -91,21 +95,24 @@ class Inpainter:
 
         Args:
             coarse: fills the hole first, to have something to search with.
-            network: Sim-K.
+            network: our own, or Sim-K.
             similar: what it borrows from; not used for K = 0.
+            k: how many photos it borrows from; Sim-K's own K if left out, and 1 for our own, which
+                takes any number.
             size: side of the squares that the networks see, in pixels.
             finder: finds faces; dlib's, or scikit-image's without it.
             seed: of grain and of random or noise neighbors.
             device: "auto", "cpu", "cuda", "cuda:1"...
 
         Raises:
-            InputError: K photos are to be borrowed from, and there is no `similar`.
+            InputError: K photos are to be borrowed from, and there is no `similar`; or K is not
+                the network's.
         """
-        self.k = network.config.k
+        self.k = _borrowed(network, k)
         if self.k and similar is None:
             raise InputError(
-                f"Sim-{self.k} borrows from similar photos: expected a database or reference "
-                "photos, found neither"
+                f"{self.k} similar photos are to be borrowed from: expected a database or "
+                "reference photos, found neither"
             )
         self._place = torch.device(pick_device(device))
         layout = torch.channels_last
@@ -120,7 +127,8 @@ class Inpainter:
         database: Path | None = None,
         *,
         coarse: str | Path = "pconv",
-        network: str | Path = "sim-1",
+        network: str | Path = "simpaint-small",
+        k: int | None = None,
         references: Sequence[Path] = (),
         auxiliary: Auxiliary = "database",
         size: int = 128,
@@ -134,10 +142,11 @@ class Inpainter:
             database: folder of an image database; may be left out where nothing is borrowed from
                 it.
             coarse: the coarse network, by name or file.
-            network: Sim-K, by name or file; K is its own.
+            network: our own or Sim-K, by name or file.
+            k: how many photos it borrows from: any number for our own, 1 if left out.
             references: photos to borrow from instead, the most similar K of them.
-            auxiliary: what else Sim-K is given in place of similar photos, to see what they are
-                worth: random photos of the database, or noise.
+            auxiliary: what else the network is given in place of similar photos, to see what they
+                are worth: random photos of the database, or noise.
             size: side of the squares that the networks see, in pixels.
             seed: of all random numbers.
             device: "auto", "cpu", "cuda", "cuda:1"...
@@ -149,17 +158,18 @@ class Inpainter:
             DatabaseError: the database cannot be used.
             ImageError: a reference photo cannot be used.
         """
-        sim, finder = load(network, SimUNet), default_finder()
+        last, finder = _loaded(network), default_finder()
+        k = _borrowed(last, k)
         similar: Similar | None = None
-        if sim.config.k and auxiliary == "noise":
-            similar = Noise(sim.config.k)
-        elif sim.config.k and references:
+        if k and auxiliary == "noise":
+            similar = Noise(k)
+        elif k and references:
             descriptor = load_descriptor(DescriptorConfig(), device)
-            similar = Chosen(references, descriptor, sim.config.k, size, finder)
-        elif sim.config.k and database is not None:
-            similar = _from_database(database, sim.config.k, size, auxiliary, device, verify)
+            similar = Chosen(references, descriptor, k, size, finder)
+        elif k and database is not None:
+            similar = _from_database(database, k, size, auxiliary, device, verify)
         first = load(coarse, PConvUNet)
-        return cls(first, sim, similar, size=size, finder=finder, seed=seed, device=device)
+        return cls(first, last, similar, k=k, size=size, finder=finder, seed=seed, device=device)
 
     def __call__(self, photo: Photo, mask: Mask, *, black_holes: bool = False) -> Result:
         """Fill the holes of a photo.
@@ -212,18 +222,26 @@ class Inpainter:
             coarse = composite(self._coarse(photos, holes).clamp(0, 1), photos, holes)
             found = self._similar(coarse.cpu(), rngs) if self._similar and self.k else None
             if found is None:
-                whole = self._network(photos, holes)
                 nothing = torch.empty(len(photos), 0)
                 neighbors = torch.empty(len(photos), 0, *photos.shape[1:])
                 scores, ids = nothing, nothing.long()
             else:
                 neighbors, scores, ids = found
-                channels = self._laid_out(neighbors.flatten(1, 2))  # (B, 3K, S, S)
-                similar = channels.view(len(channels), -1, *photos.shape[1:])
-                whole = self._network(photos, holes, similar)
+            whole = self._painted(photos, holes, coarse, neighbors)
             whole = whole.clamp(0, 1)
             filled = composite(whole, photos, holes)
         return Painted(filled.cpu(), coarse.cpu(), neighbors, scores, ids, whole.cpu())
+
+    def _painted(self, photos: Tensor, holes: Tensor, coarse: Tensor, neighbors: Tensor) -> Tensor:
+        """What the last network gives."""
+        channels = self._laid_out(neighbors.flatten(1, 2))  # (B, 3K, S, S)
+        similar = channels.view(neighbors.shape)
+        whole: Tensor
+        if isinstance(self._network, CopyUNet):
+            whole = self._network(photos, holes, coarse, similar)
+        else:
+            whole = self._network(photos, holes, *([similar] if self.k else []))
+        return whole
 
     def _laid_out(self, tensor: Tensor) -> Tensor:
         """(B, C, S, S) with its channels last, a single one too: else joining tensors is slow."""
@@ -283,6 +301,27 @@ class _Work:
         frames = tuple(square.frame for square in self.squares)
         photo = self.canvas.finished()
         return Result(photo, holes, coarse, painted, neighbors, scores, ids, frames)
+
+
+def _loaded(source: str | Path) -> SimUNet | CopyUNet:
+    network = load(source, nn.Module)
+    if not isinstance(network, (SimUNet, CopyUNet)):
+        raise WeightsError(
+            f"{source}: expected a network that paints last, found a {type(network).__name__}"
+        )
+    return network
+
+
+def _borrowed(network: SimUNet | CopyUNet, k: int | None) -> int:
+    """How many photos a network borrows from."""
+    own = network.config.k if isinstance(network, SimUNet) else None
+    if own is None:
+        return _USUAL if k is None else k
+    if k not in (None, own):
+        raise InputError(
+            f"-k {k}: expected a network that borrows from {k} photos, found one of {own}"
+        )
+    return own
 
 
 def _from_database(

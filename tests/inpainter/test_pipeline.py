@@ -16,6 +16,8 @@ from simpaint.data.rasters import Stored
 from simpaint.errors import DatabaseError, InputError
 from simpaint.index_build import BuildConfig, DescriptorConfig, build_index
 from simpaint.inpainter import Inpainter
+from simpaint.inpainter.checkpoint import save
+from simpaint.inpainter.copy_unet import CopyConfig, CopyUNet
 from simpaint.inpainter.find_faces import default_finder, surest_face
 from simpaint.inpainter.frames import Frame, cut
 from simpaint.retrieval import ImageDatabase
@@ -275,7 +277,7 @@ def test_masks_that_do_not_fit_are_refused(photo: Any, mask: Any, message: str) 
 
 
 def test_what_cannot_be_borrowed_from_is_refused(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="Sim-1 borrows from similar photos: expected a database"):
+    with pytest.raises(InputError, match="borrowed from: expected a database"):
         load(folder, 1)
     with pytest.raises(DatabaseError, match="missing"):
         load(folder, 1, database=tmp_path / "missing")
@@ -293,3 +295,22 @@ def test_a_database_of_another_descriptor_is_refused(folder: Path, tmp_path: Pat
     manifest.write_text(manifest.read_text().replace(info, "0" * 64))
     with pytest.raises(DatabaseError):
         load(folder, 1, database=tmp_path / "db")
+
+
+@pytest.mark.parametrize("k", [0, 2])
+def test_our_own_network_borrows_from_any_number(folder: Path, tmp_path: Path, k: int) -> None:
+    save(tmp_path / "own.safetensors", CopyUNet(CopyConfig(widths=(4, 4, 8, 8), blocks=0)), {})
+    inpainter = Inpainter.load(
+        folder / "db" if k else None,
+        coarse=folder / "pconv.safetensors",
+        network=tmp_path / "own.safetensors",
+        k=k,
+        size=32,
+        device="cpu",
+    )
+    photo = drawn_face(np.random.default_rng(9), 32)
+    hole = np.zeros((32, 32), np.bool_)
+    hole[10:20, 8:24] = True
+    result = inpainter(photo, hole)
+    assert result.neighbors.shape[:2] == (len(result.frames), k)
+    assert np.array_equal(np.asarray(result.photo)[~hole], photo[~hole])

@@ -29,9 +29,9 @@ from simpaint.index_build import BuildConfig, build_index, database_descriptor
 from simpaint.index_build.simnet import load_simnet
 from simpaint.inpainter import VARIANTS, Inpainter, PConvUNet, SimUNet, UNetConfig
 from simpaint.inpainter.checkpoint import load
-from simpaint.inpainter.find_faces import Face, default_finder
-from simpaint.inpainter.frames import Frame
-from simpaint.inpainter.similar import MostSimilar
+from simpaint.inpainter.whole.find_faces import Face, default_finder
+from simpaint.inpainter.whole.frames import Frame
+from simpaint.inpainter.whole.similar import MostSimilar
 from simpaint.retrieval import ImageDatabase, Retriever
 
 LIMIT = 1.15

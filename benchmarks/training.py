@@ -20,12 +20,12 @@ from torch import nn
 
 from simpaint.data import MaskConfig, synthetic_bank
 from simpaint.inpainter import checkpoint
-from simpaint.inpainter.batches import Batch, Batches, InpaintingBatches
 from simpaint.inpainter.features import load_features
-from simpaint.inpainter.flops import training_flops
-from simpaint.inpainter.photo_sets import Caches, photo_set
-from simpaint.inpainter.recipes import RECIPES, Recipe, Stage
-from simpaint.inpainter.tasks import InpaintingTask
+from simpaint.inpainter.train.batches import Batch, Batches, InpaintingBatches
+from simpaint.inpainter.train.flops import training_flops
+from simpaint.inpainter.train.photo_sets import Caches, photo_set
+from simpaint.inpainter.train.recipes import RECIPES, Recipe, Stage
+from simpaint.inpainter.train.tasks import InpaintingTask
 from simpaint.inpainter.training import RunOptions, Update, train
 from simpaint.inpainter.unet import VARIANTS, UNetConfig, build_unet
 

@@ -2,7 +2,7 @@ from .evaluation import Evaluation, Outcome, evaluate
 from .losses import LossWeights, inpainting_loss
 from .partial_conv import PartialConv2d
 from .pipeline import Inpainter, Painted, Result
-from .recipes import RECIPES, Recipe, Stage
+from .train.recipes import RECIPES, Recipe, Stage
 from .unet import VARIANTS, PConvUNet, SimUNet, UNetConfig, build_unet
 
 __all__ = [

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ..errors import InputError
-from .batches import Batch, to_float
 from .losses import hinge_discriminator_loss, hinge_generator_loss
+from .train.batches import Batch, to_float
 from .training import Update
 
 _BATCH = 64  # faces generated at a time

@@ -21,7 +21,7 @@ from .checkpoint import load
 from .dcgan import Generator, generate_faces
 from .page import Page
 from .pipeline import Inpainter
-from .steps import draw_steps
+from .whole.steps import draw_steps
 
 _GENERATED: Final = 500
 _HELD_OUT: Final = 4

@@ -30,18 +30,18 @@ from ..errors import InputError
 from ..index_build.descriptors import pick_device
 from ..index_build.manifest import open_checked
 from ..index_build.publish import Stages, silently
-from .album import album_holes, open_album
-from .auxiliaries import Auxiliary
-from .bootstrap import Difference, differences
-from .cases import Cases, Rows
-from .evaluation_plan import ALBUM_ONLY, Planned, plan
-from .evaluation_work import Work, run
-from .holes import BUCKETS, SHAPES, FolderHoles, Holes, ShapeHoles, StrokeHoles
-from .people import People
-from .perceptual import find_networks, perceptual
-from .photo_cache import cache_photos
-from .report import write_report
-from .results import Summary, join, summarise, write_csv
+from .measure.album import album_holes, open_album
+from .measure.auxiliaries import Auxiliary
+from .measure.bootstrap import Difference, differences
+from .measure.cases import Cases, Rows
+from .measure.holes import BUCKETS, SHAPES, FolderHoles, Holes, ShapeHoles, StrokeHoles
+from .measure.people import People
+from .measure.perceptual import find_networks, perceptual
+from .measure.plan import ALBUM_ONLY, Planned, plan
+from .measure.report import write_report
+from .measure.results import Summary, join, summarise, write_csv
+from .measure.work import Work, run
+from .train.photo_cache import cache_photos
 
 
 @dataclass(frozen=True)

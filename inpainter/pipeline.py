@@ -16,16 +16,16 @@ from ..index_build.descriptors import DescriptorConfig, load_descriptor, pick_de
 from ..index_build.manifest import Level
 from ..retrieval.database import ImageDatabase
 from ..retrieval.retriever import Retriever
-from .canvas import Canvas, Mask, Photo, open_canvas
 from .checkpoint import load
 from .copy_unet import CopyUNet
-from .find_faces import FaceFinder, default_finder, find_faces
-from .frames import Frame, cut, cut_hole
 from .losses import composite
-from .paste import match_border, paste
-from .similar import AnyPhotos, Auxiliary, Chosen, MostSimilar, Noise, Similar
-from .squares import Square, plan
 from .unet import PConvUNet, SimUNet
+from .whole.canvas import Canvas, Mask, Photo, open_canvas
+from .whole.find_faces import FaceFinder, default_finder, find_faces
+from .whole.frames import Frame, cut, cut_hole
+from .whole.paste import match_border, paste
+from .whole.similar import AnyPhotos, Auxiliary, Chosen, MostSimilar, Noise, Similar
+from .whole.squares import Square, plan
 
 _USUAL: Final = 1  # photos that our own network borrows from, unless told otherwise
 

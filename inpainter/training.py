@@ -19,10 +19,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..data.files import make_folder
 from ..errors import DependencyError, InputError
-from .batches import Batch, Batches
-from .recipes import Recipe
-from .reporting import Reporter
-from .run_state import Place, RunState, has_state
+from .train.batches import Batch, Batches
+from .train.recipes import Recipe
+from .train.reporting import Reporter
+from .train.run_state import Place, RunState, has_state
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

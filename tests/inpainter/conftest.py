@@ -7,7 +7,7 @@ import pytest
 
 from simpaint.data.images import write_png
 from simpaint.data.sources import open_source
-from simpaint.inpainter.photo_cache import PhotoCache, cache_photos
+from simpaint.inpainter.train.photo_cache import PhotoCache, cache_photos
 
 
 @pytest.fixture(scope="session")

@@ -21,10 +21,10 @@ from simpaint.data.images import write_png
 from simpaint.data.strokes import synthetic_bank
 from simpaint.index_build import BuildConfig, build_index, database_descriptor
 from simpaint.inpainter import checkpoint
-from simpaint.inpainter.auxiliaries import Auxiliaries
-from simpaint.inpainter.evaluation_plan import build_coarse, plan
-from simpaint.inpainter.evaluation_work import picture
-from simpaint.inpainter.library import Library
+from simpaint.inpainter.measure.auxiliaries import Auxiliaries
+from simpaint.inpainter.measure.library import Library
+from simpaint.inpainter.measure.plan import build_coarse, plan
+from simpaint.inpainter.measure.work import picture
 from simpaint.inpainter.methods import Method, build_method
 from simpaint.inpainter.pipeline import Inpainter
 from simpaint.inpainter.unet import UNetConfig, build_unet

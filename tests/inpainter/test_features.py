@@ -10,9 +10,9 @@ from simpaint.errors import WeightsError
 from simpaint.index_build.tensors import write_tensors
 from simpaint.index_build.vgg import VGG16
 from simpaint.inpainter.features import load_features
-from simpaint.inpainter.flops import training_flops
 from simpaint.inpainter.losses import LossWeights
-from simpaint.inpainter.tasks import InpaintingTask
+from simpaint.inpainter.train.flops import training_flops
+from simpaint.inpainter.train.tasks import InpaintingTask
 from simpaint.inpainter.unet import SimUNet, UNetConfig
 
 

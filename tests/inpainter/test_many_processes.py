@@ -7,17 +7,17 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from simpaint.inpainter.photo_cache import PhotoCache
+from simpaint.inpainter.train.photo_cache import PhotoCache
 
 RUN = """
 import sys
 from pathlib import Path
 from simpaint.data import MaskConfig
 from simpaint.inpainter import LossWeights, Recipe, Stage, UNetConfig, build_unet, checkpoint
-from simpaint.inpainter.batches import InpaintingBatches, PhotoSet
-from simpaint.inpainter.photo_cache import PhotoCache
+from simpaint.inpainter.train.batches import InpaintingBatches, PhotoSet
+from simpaint.inpainter.train.photo_cache import PhotoCache
 import torch
-from simpaint.inpainter.tasks import InpaintingTask
+from simpaint.inpainter.train.tasks import InpaintingTask
 from simpaint.inpainter.training import RunOptions, train
 
 weights = LossWeights(perceptual=0, style=0)

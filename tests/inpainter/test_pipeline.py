@@ -18,8 +18,8 @@ from simpaint.index_build import BuildConfig, DescriptorConfig, build_index
 from simpaint.inpainter import Inpainter
 from simpaint.inpainter.checkpoint import save
 from simpaint.inpainter.copy_unet import CopyConfig, CopyUNet
-from simpaint.inpainter.find_faces import default_finder, surest_face
-from simpaint.inpainter.frames import Frame, cut
+from simpaint.inpainter.whole.find_faces import default_finder, surest_face
+from simpaint.inpainter.whole.frames import Frame, cut
 from simpaint.retrieval import ImageDatabase
 
 from .tiny import Told, tiny_pconv, tiny_sim, write_networks

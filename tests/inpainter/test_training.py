@@ -12,12 +12,18 @@ from torch import Tensor, nn
 from simpaint.data.masks import MaskConfig
 from simpaint.errors import InputError, SimpaintError, WeightsError
 from simpaint.inpainter import checkpoint
-from simpaint.inpainter.batches import Batch, Batches, FaceBatches, InpaintingBatches, PhotoSet
 from simpaint.inpainter.dcgan import DCGANTask, GeneratorConfig
 from simpaint.inpainter.losses import LossWeights
-from simpaint.inpainter.photo_cache import PhotoCache
-from simpaint.inpainter.recipes import Recipe, Stage
-from simpaint.inpainter.tasks import InpaintingTask
+from simpaint.inpainter.train.batches import (
+    Batch,
+    Batches,
+    FaceBatches,
+    InpaintingBatches,
+    PhotoSet,
+)
+from simpaint.inpainter.train.photo_cache import PhotoCache
+from simpaint.inpainter.train.recipes import Recipe, Stage
+from simpaint.inpainter.train.tasks import InpaintingTask
 from simpaint.inpainter.training import RunOptions, Task, train, update_average
 from simpaint.inpainter.unet import PConvUNet, UNetConfig, build_unet
 
@@ -196,7 +202,7 @@ def test_time_that_is_over_leaves_a_state_to_resume(cache: PhotoCache, tmp_path:
 def test_an_infinite_loss_ends_the_run(
     cache: PhotoCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("simpaint.inpainter.reporting.SCALARS_EVERY", 1)
+    monkeypatch.setattr("simpaint.inpainter.train.reporting.SCALARS_EVERY", 1)
     task, batches = painting(cache)
     with torch.no_grad():
         next(task.trained["network"].parameters()).fill_(float("nan"))

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from simpaint.data.images import Pixels
 from simpaint.inpainter import PConvUNet, SimUNet, UNetConfig
 from simpaint.inpainter.checkpoint import save
-from simpaint.inpainter.find_faces import Face
-from simpaint.inpainter.frames import Frame
+from simpaint.inpainter.whole.find_faces import Face
+from simpaint.inpainter.whole.frames import Frame
 
 WIDTHS = (8, 8, 8)
 

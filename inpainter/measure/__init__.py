@@ -1,0 +1,1 @@
+"""What `evaluation` is made of: cases, methods' auxiliaries, metrics, significance, the report."""

@@ -1,0 +1,195 @@
+"""Sets of holes that methods are measured on, each hole with the group it is counted in."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol, get_args
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ...data.buckets import BUCKET_EDGES, bucket_name, bucket_of, hole_ratio
+from ...data.hole_shapes import Box, draw_boxes
+from ...data.images import read_mask
+from ...data.masks import MaskConfig, MaskGenerator, Shape
+from ...data.recipe_table import TABLE
+from ...data.recipes import Mask
+from ...data.sources import open_source
+from ...data.strokes import StrokeBank
+from ...errors import InputError
+
+FACE_BOXES: Final[dict[str, Box]] = {
+    "eyes": (0.14, 0.18, 0.85, 0.39),
+    "mouth": (0.23, 0.60, 0.75, 0.87),
+}
+"""Where eyes and mouth are in the aligned frame, as shares of the side: left, top, right, bottom.
+
+Of 400 photos of UTKFace, 95 % have all of dlib's landmarks of that part inside.
+"""
+
+SHAPES: Final = (*(s for s in get_args(Shape) if s != "strokes"), "half", *FACE_BOXES)
+"""Wide holes by name; "half" is the left half and the right half, in turn."""
+
+BUCKETS: Final = len(BUCKET_EDGES) - 1
+
+
+class Holes(Protocol):
+    """A set of holes."""
+
+    @property
+    def groups(self) -> Sequence[str]:
+        """The group of each hole: for strokes its bucket of hole ratios."""
+        ...
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that determines the holes, as JSON values."""
+        ...
+
+    def draw(self, index: int, photo: int) -> Mask:
+        """Hole `index`, for a photo whose row is `photo`: (S, S) uint8, 1 = hole."""
+        ...
+
+
+@dataclass(frozen=True)
+class StrokeHoles:
+    """QD-IMD strokes, as many in each of some buckets, of the test categories of a stroke bank.
+
+    Attributes:
+        bank: the strokes.
+        size: side in pixels.
+        seed: of the masks.
+        count: holes in all.
+        first: the smallest bucket.
+        group: the one group that all count in; empty for their buckets.
+    """
+
+    bank: StrokeBank
+    size: int
+    seed: int
+    count: int
+    first: int = 0
+    group: str = ""
+
+    @property
+    def groups(self) -> list[str]:
+        """Bucket after bucket, in turn."""
+        return [self.group or bucket_name(self._bucket(i)) for i in range(self.count)]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Strokes and configuration."""
+        config = asdict(self._config)
+        return {"strokes": self.bank.fingerprint, "config": config, "count": self.count}
+
+    @property
+    def _config(self) -> MaskConfig:
+        return MaskConfig(size=self.size, seed=self.seed, balanced=True)
+
+    def _bucket(self, index: int) -> int:
+        return self.first + index % (BUCKETS - self.first)
+
+    def draw(self, index: int, photo: int) -> Mask:  # noqa: ARG002 - the protocol's
+        """The balanced generator aims its mask i at bucket i % 6."""
+        turn = index // (BUCKETS - self.first)
+        generator = MaskGenerator(self.bank, self._config, "test")
+        return generator[turn * BUCKETS + self._bucket(index)]
+
+
+@dataclass(frozen=True)
+class ShapeHoles:
+    """One wide hole for each photo."""
+
+    shape: str
+    size: int
+    seed: int
+    count: int
+
+    @property
+    def groups(self) -> list[str]:
+        """The shape's name."""
+        return [self.shape] * self.count
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Shape, seed and count."""
+        return {"shape": self.shape, "boxes": FACE_BOXES.get(self.shape), "seed": self.seed,
+                "count": self.count}  # fmt: skip
+
+    def draw(self, index: int, photo: int) -> Mask:  # noqa: ARG002 - the protocol's
+        """A box of the aligned frame, or the generator's shape."""
+        if self.shape in FACE_BOXES:
+            return box_hole(FACE_BOXES[self.shape], self.size)
+        shape = ("left", "right")[index % 2] if self.shape == "half" else self.shape
+        config = MaskConfig(size=self.size, seed=self.seed, shape=shape)  # type: ignore[arg-type]  # checked there
+        return MaskGenerator(None, config, "test")[index]
+
+
+def box_hole(box: Box, size: int) -> Mask:
+    """A box as a mask: (size, size) uint8."""
+    out = np.zeros((size, size), np.uint8)
+    draw_boxes([box], out)
+    return out
+
+
+class FolderHoles:
+    """Masks that are files: a data set of `simpaint masks generate`, or any folder of pictures.
+
+    Of a data set with test masks only these are taken. Files of another size are resized, taking
+    the nearest pixel. The group is the bucket of the hole ratio as drawn.
+    """
+
+    def __init__(self, folder: Path, size: int, count: int, seed: int, *, black: bool) -> None:
+        """List and read the masks.
+
+        Args:
+            folder: where they are.
+            size: side in pixels.
+            count: how many to take; in a seeded order, from the start again after the last.
+            seed: of the order.
+            black: holes are black in the files; a data set's own settings count more.
+
+        Raises:
+            InputError: no masks, or one without a hole.
+            ImageError: a file cannot be used.
+        """
+        files, black = _listed(folder, black=black)
+        order = np.random.default_rng([seed, 0x3A5C]).permutation(len(files))
+        self._files = [folder / files[i] for i in np.resize(order, count)]
+        self._size, self._black = size, black
+        digest = hashlib.sha256()
+        ratios = []
+        for index, file in enumerate(self._files):
+            mask = self.draw(index, 0)
+            digest.update(np.packbits(mask).tobytes())
+            ratios.append(float(hole_ratio(mask)))
+            if not ratios[-1]:
+                raise InputError(f"{file}: expected a mask with a hole, found none")
+        self.groups = [bucket_name(int(bucket)) for bucket in bucket_of(ratios)]
+        self.settings = {"masks": digest.hexdigest(), "count": count}
+
+    def draw(self, index: int, photo: int) -> Mask:  # noqa: ARG002 - the protocol's
+        """Read the file."""
+        size = (self._size, self._size)
+        return read_mask(self._files[index], size, black_holes=self._black).astype(np.uint8)
+
+
+def _listed(folder: Path, *, black: bool) -> tuple[list[str], bool]:
+    """The masks' names, and whether their holes are black."""
+    if not (folder / TABLE).exists():
+        if (folder / "settings.json").exists():
+            raise InputError(f"{folder}: expected a finished mask data set, found no {TABLE}")
+        if not folder.is_dir():
+            raise InputError(f"{folder}: expected a folder of masks, or `balanced`; found nothing")
+        names = open_source(folder).names
+    else:
+        table = pq.read_table(folder / TABLE, columns=["file", "split"])
+        test = table.filter(pc.equal(table["split"], "test"))
+        names = (test if len(test) else table)["file"].to_pylist()
+        black = bool(json.loads((folder / "settings.json").read_text("utf-8"))["black_holes"])
+    if not names:
+        raise InputError(f"{folder}: expected masks, found none")
+    return names, black

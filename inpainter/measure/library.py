@@ -1,0 +1,152 @@
+"""Where neighbors come from in an evaluation: an image database, an album, or both together."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...errors import DatabaseError
+from ...index_build.descriptors import Descriptor
+from ...index_build.exact import Ids, Vectors
+from ...index_build.store import all_rows
+from ...retrieval.database import ImageDatabase
+from ...retrieval.neighbors import COPY_SCORES
+from ...retrieval.retriever import describe_pictures
+from ..train.batches import to_float
+from ..train.photo_cache import PhotoCache
+
+ALBUM_IDS: Final = 1 << 48
+"""Ids of an album's photos begin here; those of databases are below."""
+
+_COPIES: Final = 64  # of one photo, at most
+_BATCH: Final = 64
+
+
+class Album(NamedTuple):
+    """Photos beside the database, described as its photos are.
+
+    Attributes:
+        cache: the photos; row i has the id `ALBUM_IDS` + i.
+        vectors: (n, d) float32, of every row.
+    """
+
+    cache: PhotoCache
+    vectors: Vectors
+
+
+class Library:
+    """Photos to be found by descriptor; copies of the query's true photo are never handed out.
+
+    Attributes:
+        database: the image database, or None.
+        descriptor: what it was built with.
+        album: photos beside it, or None.
+        copy_score: cosine above which photos count as copies; None where none is known.
+    """
+
+    def __init__(
+        self, database: ImageDatabase | None, descriptor: Descriptor, album: Album | None = None
+    ) -> None:
+        """Join them.
+
+        Raises:
+            DatabaseError: the descriptor is not the database's.
+        """
+        if database is not None:
+            database.check_descriptor(descriptor)
+        self.database, self.descriptor, self.album = database, descriptor, album
+        self.copy_score = COPY_SCORES.get(descriptor.name)
+
+    def ids(self) -> Ids:
+        """Every photo's id."""
+        found: list[Ids] = []
+        if self.database is not None:
+            rows = all_rows(self.database.folder, self.database.manifest)
+            found.append(np.array([row.id for row in rows], dtype=np.int64))
+        if self.album is not None:
+            found.append(ALBUM_IDS + self.album.cache.usable)
+        return np.concatenate(found)
+
+    def describe(self, pictures: Tensor) -> Vectors:
+        """Descriptors of (B, 3, H, W) pictures."""
+        return describe_pictures(self.descriptor, pictures)
+
+    def search(
+        self, vectors: Vectors, k: int, excluded: Sequence[Ids]
+    ) -> tuple[NDArray[np.float32], Ids]:
+        """The k photos most similar to each query: scores (B, k) and ids, neither of `excluded`.
+
+        Raises:
+            DatabaseError: there are fewer than k.
+        """
+        scores: NDArray[np.float32] = np.empty((len(vectors), 0), np.float32)
+        ids: Ids = np.empty((len(vectors), 0), np.int64)
+        if self.database is not None:
+            inside = [one[one < ALBUM_IDS] for one in excluded]
+            scores, ids = self.database.search(vectors, k, exclude_ids=inside)
+        if self.album is not None:
+            own = _search_album(self.album, vectors, excluded)
+            numbers = np.broadcast_to(ALBUM_IDS + np.arange(own.shape[1]), own.shape)
+            scores = np.concatenate([scores, own], axis=1)
+            ids = np.concatenate([ids, numbers], axis=1)
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        scores = np.take_along_axis(scores, order, axis=1)
+        ids = np.take_along_axis(ids, order, axis=1)
+        if not 0 < k <= scores.shape[1] or not np.isfinite(scores).all():
+            raise DatabaseError(
+                f"{self._name}: expected {max(k, 1)} photos for every case, found fewer"
+            )
+        return scores, ids
+
+    def copies(self, truth: Vectors) -> list[Ids]:
+        """For each true photo the ids of its copies."""
+        if self.copy_score is None:
+            return [np.empty(0, np.int64)] * len(truth)
+        depth = min(_COPIES, len(self))
+        scores, ids = self.search(truth, depth, [np.empty(0, np.int64)] * len(truth))
+        return [row[own > self.copy_score] for row, own in zip(ids, scores, strict=True)]
+
+    def photos(self, ids: Ids, size: int) -> Tensor:
+        """Photos (n, 3, size, size) in [0, 1], in the order of ids (n,).
+
+        Raises:
+            ImageError: a photo is no longer where it was.
+        """
+        unique, places = np.unique(ids, return_inverse=True)
+        below = unique[unique < ALBUM_IDS]
+        pixels = self.database.photos(below, size) if self.database is not None else []
+        if self.album is not None:
+            pixels = [*pixels, *self.album.cache.photos(unique[len(below) :] - ALBUM_IDS, size)]
+        return to_float(torch.from_numpy(np.stack(pixels)[places.reshape(-1)]))
+
+    def __len__(self) -> int:
+        beside = 0 if self.album is None else len(self.album.cache.usable)
+        return beside + (0 if self.database is None else len(self.database))
+
+    @property
+    def _name(self) -> str:
+        return "the album" if self.database is None else str(self.database.folder)
+
+
+def describe_cache(cache: PhotoCache, descriptor: Descriptor) -> Album:
+    """An album of all photos of a cache."""
+    rows = np.arange(len(cache))
+    vectors = []
+    for start in range(0, len(rows), _BATCH):
+        photos = to_float(torch.from_numpy(cache.photos(rows[start : start + _BATCH])))
+        vectors.append(describe_pictures(descriptor, photos))
+    return Album(cache, np.concatenate(vectors))
+
+
+def _search_album(album: Album, vectors: Vectors, excluded: Sequence[Ids]) -> NDArray[np.float32]:
+    """Cosines (B, n) to every photo of an album, -inf where it may not be found."""
+    scores: NDArray[np.float32] = vectors @ album.vectors.T
+    usable = np.zeros(len(album.cache), dtype=bool)
+    usable[album.cache.usable] = True
+    scores[:, ~usable] = -np.inf
+    for row, ids in zip(scores, excluded, strict=True):
+        row[ids[ids >= ALBUM_IDS] - ALBUM_IDS] = -np.inf
+    return scores

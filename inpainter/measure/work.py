@@ -1,0 +1,205 @@
+"""The work of an evaluation: blocks of cases painted and measured, in one or several processes."""
+
+import signal
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...data.images import Pixels
+from ...data.progress import Progress
+from ...errors import StorageError
+from ...index_build.build import database_descriptor
+from ...index_build.descriptors import DescriptorConfig, load_descriptor
+from ...retrieval.database import ImageDatabase
+from ..methods import Method, build_method
+from .auxiliaries import Auxiliaries
+from .cases import Block, Cases
+from .library import Library, describe_cache
+from .metrics import composite_8bit, measure
+from .people import People
+from .plan import ALBUM_ONLY, Planned, build_coarse
+from .results import PICTURE, Parts
+
+
+@dataclass(frozen=True)
+class Work:
+    """What worker processes need to know.
+
+    Attributes:
+        cases: what is measured.
+        parts: folder of the finished blocks.
+        device: where networks run.
+        seed: of random auxiliaries.
+        people: who is on the photos, if each person has several.
+    """
+
+    cases: Cases
+    parts: Path
+    device: str
+    seed: int
+    people: People | None = None
+
+    def of(self, planned: Planned) -> Parts:
+        """The blocks of a method."""
+        return Parts(self.parts / planned.folder, len(self.cases))
+
+
+class _Ready(NamedTuple):
+    method: Method
+    similar: Auxiliaries
+
+
+class Worker:
+    """Paints and measures blocks; methods and databases are opened once."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._ready: dict[Planned, _Ready] = {}
+        self._libraries: dict[Path, Library] = {}
+
+    def run(self, planned: Planned, start: int, stop: int) -> int:
+        """Paint, measure and write one block; the number of its cases."""
+        if planned not in self._ready:
+            self._ready[planned] = self._prepare(planned)
+        block = self._work.cases.block(start, stop)
+        found: dict[str, list[Any]] = {}
+        # One photo at a time: the last bits of what a network paints depend on its batch.
+        for number in range(stop - start):
+            part = slice(number, number + 1)
+            for name, values in self._batch(self._ready[planned], planned, block, part).items():
+                found.setdefault(name, []).extend(values)
+        self._work.of(planned).write(start, {**block.columns, **found})
+        return stop - start
+
+    def library(self, database: Path) -> Library:
+        """Photos to be found: those of a database and of the album."""
+        if database not in self._libraries:
+            self._libraries[database] = self._open(database)
+        return self._libraries[database]
+
+    def _open(self, database: Path) -> Library:
+        device, people = self._work.device, self._work.people
+        opened = None if database == ALBUM_ONLY else ImageDatabase.open(database, "sizes")
+        if opened is None:
+            descriptor = load_descriptor(DescriptorConfig(), device)
+        else:
+            descriptor = database_descriptor(database, opened.manifest, device=device)
+        album = describe_cache(people.cache, descriptor) if people else None
+        return Library(opened, descriptor, album)
+
+    def _prepare(self, planned: Planned) -> _Ready:
+        device = self._work.device
+        library = self.library(planned.database) if planned.database is not None else None
+        if planned.auxiliary == "person" and library is not None:
+            library = Library(None, library.descriptor, library.album)
+        coarse = build_coarse(planned.coarse, device).method if planned.coarse else None
+        similar = Auxiliaries(planned.auxiliary, library, coarse, self._work.seed)
+        return _Ready(build_method(planned.source, similar, device).method, similar)
+
+    def _batch(
+        self, ready: _Ready, planned: Planned, block: Block, part: slice
+    ) -> dict[str, Sequence[Any]]:
+        truth, holes = _tensors(block, part)
+        numbers, rows = block.numbers[part], block.photos[part]
+        photos = truth.float() / 255
+        ready.similar.begin(numbers, photos, self._excluded(planned, rows))
+        begun = perf_counter()
+        painted = ready.method(photos * (1 - holes), holes)
+        seconds = (perf_counter() - begun) / len(numbers)
+        filled = composite_8bit(painted, truth, holes)
+        values: dict[str, Any] = dict(measure(filled, truth, holes))
+        if self._work.people is not None:
+            values.update(self._work.people.distances(filled, truth, rows))
+        shown = ready.similar.shown
+        return {
+            **values,
+            "seconds": [seconds] * len(numbers),
+            "neighbors": list(shown.ids),
+            "scores": list(shown.scores),
+            PICTURE: _pictures(filled, holes),
+        }
+
+    def _excluded(self, planned: Planned, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        people = self._work.people
+        if people is None:
+            return [np.empty(0, np.int64)] * len(rows)
+        return [people.excluded(row, planned.auxiliary) for row in rows]
+
+
+def _tensors(block: Block, part: slice) -> tuple[Tensor, Tensor]:
+    """Photos (B, 3, S, S) uint8 and holes (B, 1, S, S) float32."""
+    truth = torch.from_numpy(block.truth[part]).permute(0, 3, 1, 2).contiguous()
+    return truth, torch.from_numpy(block.holes[part])[:, None].float()
+
+
+def _pictures(filled: Tensor, holes: Tensor) -> list[bytes]:
+    """The hole's pixels of each photo as PNG, black elsewhere."""
+    inside = (filled * holes.byte()).flip(1).permute(0, 2, 3, 1).contiguous().numpy()  # BGR
+    return [cv2.imencode(".png", one)[1].tobytes() for one in inside]
+
+
+def picture(png: bytes) -> Pixels:
+    """What `PICTURE` holds, as uint8 RGB (S, S, 3)."""
+    decoded = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR_RGB)
+    return np.asarray(decoded, dtype=np.uint8)
+
+
+def run(work: Work, methods: Sequence[Planned], workers: int, progress: Progress) -> None:
+    """Paint and measure all blocks that are not there yet, method after method.
+
+    Args:
+        work: what is measured.
+        methods: what is run.
+        workers: processes; 1 for this one alone.
+        progress: told of photos done.
+
+    Raises:
+        SimpaintError: of a method or of a file.
+    """
+    jobs = [(one, *span) for one in methods for span in work.of(one).missing()]
+    total = len(methods) * len(work.cases)
+    done = total - sum(stop - start for _, start, stop in jobs)
+    progress(done, total)
+    if workers == 1:
+        worker = Worker(work)
+        for job in jobs:
+            done += worker.run(*job)
+            progress(done, total)
+        return
+    spawn = get_context("spawn")  # forked threads of OpenCV and torch hang
+    with ProcessPoolExecutor(workers, spawn, initializer=_start, initargs=(work,)) as pool:
+        futures = [pool.submit(_run, *job) for job in jobs]
+        try:
+            for future in as_completed(futures):
+                done += future.result()
+                progress(done, total)
+        except BrokenProcessPool as error:
+            raise StorageError(f"{work.parts}: a worker process was killed; try fewer") from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+_worker: Worker
+
+
+def _start(work: Work) -> None:
+    global _worker
+    _worker = Worker(work)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent alone decides what it means
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
+def _run(planned: Planned, start: int, stop: int) -> int:
+    return _worker.run(planned, start, stop)

@@ -1,0 +1,1 @@
+"""Training: photos and their neighbors, recipes, tasks, and runs put together."""

@@ -1,0 +1,171 @@
+"""Training batches, each a pure function of (seed, step): any run can be resumed exactly."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...data.masks import MaskConfig, MaskGenerator
+from ...data.strokes import StrokeBank
+from .photo_cache import PhotoCache
+from .recipes import Recipe
+
+Batch: TypeAlias = dict[str, Tensor]
+
+_ORDER, _MIRROR, _LATENTS, _COUNT = range(4)  # what random numbers are drawn for
+_VALIDATION = 1 << 40  # validation's masks are numbered from here: training never comes so far
+
+
+class Batches(Protocol):
+    """What the training loop asks for data; handed to worker processes."""
+
+    def batch(self, step: int, rank: int, world: int) -> Batch:
+        """The part of a step's batch that process `rank` of `world` works on."""
+
+
+def to_float(pixels: Tensor) -> Tensor:
+    """uint8 (..., H, W, 3) to float32 (..., 3, H, W) in [0, 1]; channels stay last in memory."""
+    return pixels.movedim(-1, -3).float() / 255
+
+
+@dataclass(frozen=True)
+class PhotoSet:
+    """Photos to paint, and for each of them photos like it.
+
+    Attributes:
+        photos: where the photos to paint are.
+        rows: (n,) int64, which of them.
+        shelf: where the neighbors are.
+        neighbors: (n, K) int64, rows of `shelf`, most similar first; K may be 0.
+    """
+
+    photos: PhotoCache
+    rows: NDArray[np.int64]
+    shelf: PhotoCache
+    neighbors: NDArray[np.int64]
+
+    @classmethod
+    def alone(cls, photos: PhotoCache) -> "PhotoSet":
+        """All usable photos of a cache, without neighbors."""
+        none = np.empty((len(photos.usable), 0), dtype=np.int64)
+        return cls(photos, photos.usable, photos, none)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@lru_cache(maxsize=2)
+def _order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, _ORDER, epoch]).permutation(count)
+
+
+def shuffled(positions: Sequence[int], count: int, seed: int) -> NDArray[np.int64]:
+    """Which of `count` things stand at some positions of an endless sequence of shuffled epochs."""
+    return np.array([_order(count, seed, p // count)[p % count] for p in positions], dtype=np.int64)
+
+
+def mirrored(positions: Sequence[int], seed: int) -> NDArray[np.bool_]:
+    """A fair coin for each position."""
+    coins = [np.random.default_rng([seed, _MIRROR, p]).integers(2) for p in positions]
+    return np.array(coins, dtype=np.bool_)
+
+
+def share(recipe: Recipe, step: int, rank: int, world: int) -> tuple[range, int]:
+    """The positions in the sequence of photos that a process takes at a step, and the size."""
+    stage, seen = recipe.at(step)
+    part = stage.batch // world
+    start = seen + rank * part
+    return range(start, start + part), stage.size
+
+
+class InpaintingBatches:
+    """Photos with holes drawn on the fly, and the photos' neighbors.
+
+    A batch holds "photos" uint8 (B, S, S, 3), "holes" uint8 (B, 1, S, S), 1 = hole, and, for K > 0,
+    "neighbors" uint8 (B, K, S, S, 3).
+
+    Args:
+        photos: what is painted.
+        masks: kinds of holes, taken in turn; their `size` does not matter.
+        bank: strokes for those that are strokes.
+        recipe: sizes and batches.
+        seed: of order and mirroring; the masks have their own.
+        vary: give each batch some number of the photos' neighbors, 0 to K, chosen at random.
+    """
+
+    def __init__(
+        self,
+        photos: PhotoSet,
+        masks: Sequence[MaskConfig],
+        bank: StrokeBank | None,
+        recipe: Recipe,
+        seed: int,
+        *,
+        vary: bool = False,
+    ) -> None:
+        self.photos, self.recipe, self.seed, self.vary = photos, recipe, seed, vary
+        sizes = {stage.size for stage in recipe.stages}
+        self._masks = {
+            size: [MaskGenerator(bank, replace(config, size=size)) for config in masks]
+            for size in sizes
+        }
+
+    def batch(self, step: int, rank: int = 0, world: int = 1) -> Batch:
+        """This process's part of a step's batch."""
+        positions, size = share(self.recipe, step, rank, world)
+        picks = shuffled(positions, len(self.photos), self.seed)
+        batch = self._draw(picks, positions, size)
+        if self.recipe.flip:
+            mirror = torch.from_numpy(mirrored(positions, self.seed))
+            for name in batch.keys() & {"photos", "neighbors"}:
+                batch[name][mirror] = batch[name][mirror].flip(-2)
+        if self.vary:
+            most = batch["neighbors"].shape[1]
+            count = np.random.default_rng([self.seed, _COUNT, step]).integers(most + 1)
+            batch["neighbors"] = batch["neighbors"][:, :count].contiguous()
+        return batch
+
+    def validation(self, batch: int = 16) -> list[Batch]:
+        """All photos once, at the final size, in order, always with the same holes."""
+        parts = np.split(np.arange(len(self.photos)), range(batch, len(self.photos), batch))
+        return [self._draw(part, (part + _VALIDATION).tolist(), self.recipe.size) for part in parts]
+
+    def _draw(self, picks: NDArray[np.int64], numbers: Sequence[int], size: int) -> Batch:
+        generators = self._masks[size]
+        holes = np.empty((len(numbers), size, size), dtype=np.uint8)
+        for out, number in zip(holes, numbers, strict=True):
+            generators[number % len(generators)].draw(number, out)
+        photos = self.photos.photos.photos(self.photos.rows[picks], size)
+        batch = {"photos": torch.from_numpy(photos), "holes": torch.from_numpy(holes[:, None])}
+        neighbors = self.photos.neighbors[picks]  # (B, K)
+        if neighbors.shape[1]:
+            flat = self.photos.shelf.photos(neighbors.ravel(), size)  # (B K, S, S, 3)
+            batch["neighbors"] = torch.from_numpy(flat.reshape(*neighbors.shape, size, size, 3))
+        return batch
+
+
+class FaceBatches:
+    """Photos beside random latents, for a generator: "photos" as above, "latents" float32 (B, D).
+
+    Latents are uniform in [-1, 1] (Radford et al. 2016, section 4).
+    """
+
+    def __init__(self, photos: PhotoCache, recipe: Recipe, seed: int, latent: int = 100) -> None:
+        self.photos, self.recipe, self.seed, self.latent = photos, recipe, seed, latent
+
+    def batch(self, step: int, rank: int = 0, world: int = 1) -> Batch:
+        """This process's part of a step's batch."""
+        positions, size = share(self.recipe, step, rank, world)
+        rows = self.photos.usable[shuffled(positions, len(self.photos.usable), self.seed)]
+        photos = torch.from_numpy(self.photos.photos(rows, size))
+        if self.recipe.flip:
+            mirror = torch.from_numpy(mirrored(positions, self.seed))
+            photos[mirror] = photos[mirror].flip(-2)
+        rng = np.random.default_rng([self.seed, _LATENTS, positions[0]])
+        latents = rng.uniform(-1, 1, (len(positions), self.latent)).astype(np.float32)
+        return {"photos": photos, "latents": torch.from_numpy(latents)}

@@ -1,0 +1,124 @@
+"""The photos that a network is trained on, with their neighbors from an image database."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ...data.progress import Progress, silent
+from ...data.sources import PhotoSource, open_source, reopen_source
+from ...errors import InputError
+from ...index_build.build import database_descriptor
+from ...index_build.store import all_rows
+from ...retrieval.database import ImageDatabase
+from ...retrieval.neighbors import read_neighbors
+from ...retrieval.retriever import describe_pictures
+from .batches import PhotoSet, to_float
+from .photo_cache import PhotoCache, cache_photos
+
+_BATCH = 64  # photos described at a time
+
+
+@dataclass(frozen=True)
+class Caches:
+    """Where decoded photos are kept, shared by all runs beside each other.
+
+    Attributes:
+        folder: holds a folder for each source and size.
+        size: side of the squares in pixels.
+        workers: threads that decode.
+        progress: told of photos decoded.
+    """
+
+    folder: Path
+    size: int
+    workers: int = 2
+    progress: Progress = silent
+
+    def open(self, source: PhotoSource, names: list[str]) -> PhotoCache:
+        """The cache of some photos, made first if it is not there."""
+        key = hashlib.sha256("\0".join([str(source.root), *names]).encode()).hexdigest()[:12]
+        folder = self.folder / f"{source.root.stem}-{self.size}-{key}"
+        return cache_photos(
+            source, names, folder, self.size, workers=self.workers, progress=self.progress
+        )
+
+
+def photo_set(photos: Path, caches: Caches) -> PhotoSet:
+    """All photos of a folder, list, tar or Parquet file, without neighbors.
+
+    Raises:
+        InputError: there is none that can be used.
+    """
+    source = open_source(photos)
+    return PhotoSet.alone(caches.open(source, source.names))
+
+
+class Shelf:
+    """The photos of an image database, from which neighbors are taken.
+
+    Args:
+        database: its folder.
+        caches: where they are decoded to.
+        moved: where its photos are now, if not where they were when it was built.
+
+    Raises:
+        DatabaseError: it is missing, unfinished or damaged.
+    """
+
+    def __init__(self, database: Path, caches: Caches, moved: Path | None = None) -> None:
+        self._database = ImageDatabase.open(database, "sizes")
+        manifest = self._database.manifest
+        root = moved.absolute() if moved else Path(manifest.source.root)
+        found = list(all_rows(database, manifest))
+        names = [row.path for row in found]
+        self.cache = caches.open(reopen_source(manifest.source.kind, root), names)
+        self._ids = np.array([row.id for row in found], dtype=np.int64)  # ascending
+
+    def training_set(self, table: Path, k: int) -> PhotoSet:
+        """The database's photos, each with its neighbors of the leave-one-out table.
+
+        Photos with fewer than k usable neighbors are left out.
+
+        Args:
+            table: what `retrieval.write_neighbors` wrote.
+            k: neighbors for each photo.
+
+        Raises:
+            InputError: the table cannot be read, or no photo has k neighbors.
+        """
+        found = read_neighbors(table)
+        rows, neighbors = self._rows(found.ids), self._rows(found.neighbors[:, :k])
+        complete = (rows >= 0) & (neighbors >= 0).all(axis=1)
+        if neighbors.shape[1] < k or not complete.any():
+            raise InputError(f"{table}: expected {k} neighbors a photo, found fewer for each")
+        return PhotoSet(self.cache, rows[complete], self.cache, neighbors[complete])
+
+    def similar_to(self, photos: PhotoCache, k: int) -> PhotoSet:
+        """Photos that are not in the database, each with the k most similar ones in it.
+
+        Raises:
+            InputError: fewer than k can be found for a photo.
+        """
+        descriptor = database_descriptor(self._database.folder, self._database.manifest)
+        rows, vectors = photos.usable, []
+        for start in range(0, len(rows), _BATCH):
+            pixels = photos.photos(rows[start : start + _BATCH])
+            vectors.append(describe_pictures(descriptor, to_float(torch.from_numpy(pixels))))
+        _, ids = self._database.search(np.concatenate(vectors), k)
+        neighbors = self._rows(ids)
+        if (neighbors < 0).any():
+            raise InputError(
+                f"{self._database.folder}: expected {k} usable photos for each of "
+                f"{photos.folder}, found fewer for {int((neighbors < 0).any(axis=1).sum())}"
+            )
+        return PhotoSet(photos, rows, self.cache, neighbors)
+
+    def _rows(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The cache's rows of ids, -1 for those that are unknown or whose photo is unusable."""
+        usable = self._ids[self.cache.usable]
+        places = np.searchsorted(usable, ids).clip(max=len(usable) - 1)
+        return np.where(usable[places] == ids, self.cache.usable[places], -1)

@@ -1,0 +1,232 @@
+"""Training runs put together: `simpaint train pconv`, `sim` and `dcgan`."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from ...data.masks import MaskConfig, Shape
+from ...data.strokes import StrokeBank
+from ...errors import InputError
+from ...index_build.tensors import tensors_sha256
+from .. import checkpoint
+from ..copy_unet import CopyConfig, CopyUNet
+from ..dcgan import DCGANTask, GeneratorConfig
+from ..features import FeatureName, load_features
+from ..training import RunOptions, Task, train
+from ..unet import VARIANTS, PConvUNet, SimUNet, UNetConfig, build_unet, more_neighbors
+from .batches import Batches, FaceBatches, InpaintingBatches, PhotoSet
+from .flops import describe_cost
+from .photo_sets import Caches, Shelf, photo_set
+from .recipes import Recipe
+from .reporting import in_lines
+from .tasks import InpaintingTask
+
+
+@dataclass(frozen=True)
+class PaintingRun:
+    """Which network is trained to paint, and on what.
+
+    Attributes:
+        kind: "pconv", "sim" or "copy", our own network, which is trained on 0 to k neighbors.
+        k: similar photos in the network's input.
+        variant: widths by name.
+        photos: what is painted: photos, or for k > 0 an image database.
+        neighbors: for k > 0, the database's leave-one-out table.
+        moved: for k > 0, where the database's photos are now, if they were moved.
+        validation: photos that decide which network is the best.
+        shapes: kinds of holes, taken in turn.
+        balanced: aim strokes at all hole ratios alike; QD-IMD's own holes are seldom large.
+        features: the feature network of perceptual and style loss.
+        feature_weights: a file of its weights in place of the shipped or downloaded ones.
+        initial: weights to begin with in place of random ones; those of a Sim-K with a smaller K
+            begin as a network that does not look at the neighbors it has not seen yet.
+        coarse: for "copy", the network that paints the coarse picture: a shipped name or a path.
+        adversarial: weight of a judge's verdict in the loss; 0 trains without one.
+        bn_frozen: keep the encoder's batch norms as they are, to fine-tune "pconv".
+        seed: of weights, order and mirroring; masks have the published seed, 0, so that the
+            categories of strokes in test masks stay unseen.
+    """
+
+    kind: Literal["pconv", "sim", "copy"]
+    photos: Path
+    k: int = 0
+    variant: str = "small"
+    neighbors: Path | None = None
+    moved: Path | None = None
+    validation: Path | None = None
+    shapes: tuple[Shape, ...] = ("strokes",)
+    balanced: bool = False
+    features: FeatureName = "simnet"
+    feature_weights: Path | None = None
+    initial: Path | None = None
+    coarse: str | None = None
+    adversarial: float = 0.0
+    bn_frozen: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.k > 0) != (self.neighbors is not None):
+            raise InputError(f"-k {self.k}: --neighbors are needed for K > 0, and for no other")
+        if (self.kind == "copy") != (self.coarse is not None):
+            raise InputError("a coarse network is needed by our own network, and by no other")
+        if self.bn_frozen and self.kind != "pconv":
+            raise InputError("only pconv has batch norms to freeze")
+
+
+def train_painting(
+    run: PaintingRun,
+    bank: StrokeBank | None,
+    recipe: Recipe,
+    options: RunOptions,
+    caches: Path,
+    say: Callable[[str], None],
+) -> Path:
+    """Train PConv or Sim-K; see `training.train` for what is raised.
+
+    Args:
+        run: which and on what.
+        bank: strokes for holes that are strokes.
+        recipe: how.
+        options: where.
+        caches: the folder for decoded photos.
+        say: told what is going on.
+
+    Returns:
+        the path of the network that was kept.
+    """
+    photos, validation = _photo_sets(
+        run, Caches(caches, recipe.size, progress=in_lines(say, "photos decoded"))
+    )
+    masks = [
+        MaskConfig(shape=shape, balanced=run.balanced and shape == "strokes")
+        for shape in run.shapes
+    ]
+    recipe = replace(recipe, loss=replace(recipe.loss, adversarial=run.adversarial))
+    batches = InpaintingBatches(photos, masks, bank, recipe, run.seed, vary=run.kind == "copy")
+    needed = recipe.loss.need_features
+    features = load_features(run.features, run.feature_weights) if needed else None
+    if needed and features is None:
+        raise InputError("--features none: the recipe weighs perceptual and style terms; zero them")
+    checks = InpaintingBatches(validation, masks, bank, recipe, run.seed) if validation else None
+    network = _network(run)
+    coarse = _coarse(run.coarse) if run.coarse else None
+    task = _seeded(
+        run.seed,
+        lambda: InpaintingTask(
+            network, features, recipe.loss, checks.validation() if checks else (), coarse
+        ),
+    )
+    settings = {
+        "config": asdict(network.config),
+        "recipe": asdict(recipe),
+        "seed": run.seed,
+        "photos": photos.photos.fingerprint,
+        "number of photos": len(photos),
+        "shapes": run.shapes,
+        "balanced": run.balanced,
+        "strokes": bank.fingerprint if bank else None,
+        "features": run.features if needed else "none",
+        "features' weights": tensors_sha256(features.state_dict()) if features else None,
+        "initial": str(run.initial),
+        "coarse network's weights": tensors_sha256(coarse.state_dict()) if coarse else None,
+        "bn_frozen": run.bn_frozen,
+    }
+    return _train(task, batches, recipe, options, settings, say)
+
+
+def _photo_sets(run: PaintingRun, caches: Caches) -> tuple[PhotoSet, PhotoSet | None]:
+    """The photos to train on and to validate with, with their neighbors."""
+    validation = photo_set(run.validation, caches) if run.validation else None
+    if run.neighbors is None:
+        return photo_set(run.photos, caches), validation
+    shelf = Shelf(run.photos, caches, run.moved)
+    if validation is not None:
+        validation = shelf.similar_to(validation.photos, run.k)
+    return shelf.training_set(run.neighbors, run.k), validation
+
+
+def _network(run: PaintingRun) -> PConvUNet | SimUNet | CopyUNet:
+    """The network to begin with."""
+    network: PConvUNet | SimUNet | CopyUNet = _seeded(run.seed, lambda: _new_network(run))
+    if run.initial is not None:
+        network = _begin(network, run.initial)
+    if run.bn_frozen and isinstance(network, PConvUNet):
+        network.freeze_encoder_norm()
+    return network
+
+
+def _new_network(run: PaintingRun) -> PConvUNet | SimUNet | CopyUNet:
+    if run.kind == "copy":
+        return CopyUNet(CopyConfig())
+    if run.variant not in VARIANTS:
+        raise InputError(f"--variant {run.variant}: expected one of {', '.join(VARIANTS)}")
+    return build_unet(UNetConfig(run.kind, VARIANTS[run.variant], run.k))
+
+
+def _coarse(source: str) -> PConvUNet:
+    """What paints the coarse picture; it is not trained."""
+    return checkpoint.load(source, PConvUNet).requires_grad_(requires_grad=False)
+
+
+def _begin(new: PConvUNet | SimUNet | CopyUNet, path: Path) -> PConvUNet | SimUNet | CopyUNet:
+    """Weights to begin with, brought to the number of neighbors that is trained."""
+    loaded = checkpoint.load(path, type(new))
+    if isinstance(new, SimUNet) and isinstance(loaded, SimUNet) and loaded.config.k < new.config.k:
+        loaded = more_neighbors(loaded, new.config.k)
+    if loaded.config != new.config:
+        raise InputError(f"{path}: expected {new.config}, found {loaded.config}")
+    return loaded
+
+
+def _seeded(seed: int, build: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever is built
+    """Initialise with a seed: PyTorch's initialisers know the global generator only."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build()
+
+
+def train_dcgan(
+    photos: Path,
+    config: GeneratorConfig,
+    recipe: Recipe,
+    options: RunOptions,
+    caches: Path,
+    say: Callable[[str], None],
+    *,
+    seed: int = 0,
+) -> Path:
+    """Train a generator of faces; arguments and errors as in `train_painting`."""
+    recipe = replace(recipe, stages=tuple(replace(s, size=config.size) for s in recipe.stages))
+    progress = in_lines(say, "photos decoded")
+    cache = photo_set(photos, Caches(caches, config.size, progress=progress)).photos
+    batches = FaceBatches(cache, recipe, seed, config.latent)
+    task = _seeded(seed, lambda: DCGANTask(config))
+    settings = {
+        "config": asdict(config),
+        "recipe": asdict(recipe),
+        "seed": seed,
+        "photos": cache.fingerprint,
+        "number of photos": len(cache.usable),
+    }
+    return _train(task, batches, recipe, options, settings, say)
+
+
+def _train(
+    task: Task,
+    batches: Batches,
+    recipe: Recipe,
+    options: RunOptions,
+    settings: dict[str, Any],
+    say: Callable[[str], None],
+) -> Path:
+    """Say what it costs, then train."""
+    firsts = {}
+    step = 0
+    for stage in recipe.stages:
+        firsts[stage.size] = batches.batch(step, 0, 1)
+        step += stage.steps
+    say(describe_cost(task, firsts, recipe))
+    return train(task, batches, recipe, options, settings, checkpoint.save, say)

@@ -1,0 +1,130 @@
+"""What the training loop needs to know of a network that paints: losses, validation, pictures."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torchvision.utils import make_grid
+
+from ..copy_unet import CopyUNet
+from ..losses import LossWeights, composite, inpainting_loss
+from ..patch_discriminator import PatchDiscriminator, adversarial_loss, discriminator_loss
+from ..training import Update
+from ..unet import PConvUNet, SimUNet
+from .batches import Batch, to_float
+
+_SHOWN = 8  # photos in the sample grid
+
+
+def paint(
+    network: nn.Module, batch: Batch, coarse: nn.Module | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Run a network on a batch.
+
+    Args:
+        network: what paints.
+        batch: of `InpaintingBatches`.
+        coarse: what paints the coarse picture, for networks that are given one.
+
+    Returns:
+        what it painted, the truth and the hole, floats (B, C, H, W).
+    """
+    truth, hole = to_float(batch["photos"]), batch["holes"].float()
+    more = []
+    if coarse is not None:
+        with torch.no_grad():
+            more.append(coarse(truth, hole).float().clamp(0, 1))
+    if "neighbors" in batch:
+        more.append(to_float(batch["neighbors"]))
+    return network(truth, hole, *more).float(), truth, hole
+
+
+class InpaintingTask:
+    """A network that paints, trained on equation 1 and, where it has a weight, against a judge.
+
+    Attributes:
+        trained: the network, and the judge if there is one.
+        fixed: the feature network and the coarse network, if they are needed.
+        shipped: the name of the network that is averaged and kept.
+    """
+
+    shipped = "network"
+
+    def __init__(
+        self,
+        network: PConvUNet | SimUNet | CopyUNet,
+        features: nn.Module | None,
+        weights: LossWeights,
+        validation: Sequence[Batch] = (),
+        coarse: PConvUNet | None = None,
+    ) -> None:
+        """Join them.
+
+        Args:
+            network: what is trained.
+            features: the feature network of perceptual and style loss.
+            weights: of equation 1, and of the adversarial term.
+            validation: batches whose mean loss decides which network is the best.
+            coarse: what paints the coarse picture for our own network.
+        """
+        self.trained: dict[str, nn.Module] = {"network": network}
+        if weights.adversarial:
+            self.trained["judge"] = PatchDiscriminator()
+        fixed = {"features": features, "coarse": coarse}
+        self.fixed = {name: module for name, module in fixed.items() if module is not None}
+        self.weights, self.validation = weights, validation
+
+    def updates(self, modules: Mapping[str, nn.Module], batch: Batch) -> Iterator[Update]:
+        """The judge's step, if there is one, then the network's against the judge it became."""
+        out, truth, hole = paint(modules["network"], batch, modules.get("coarse"))
+        terms = inpainting_loss(out, truth, hole, modules.get("features"), self.weights)
+        judge = modules.get("judge")
+        if judge is not None:
+            comp = composite(out, truth, hole)
+            (real, counts), (fake, _) = judge(truth, hole), judge(comp.detach(), hole)
+            loss = discriminator_loss(real, fake, counts)
+            yield Update("judge", loss, {"judge": loss.detach()})
+            terms["adversarial"] = adversarial_loss(*judge(comp, hole))
+            terms["total"] = terms["total"] + self.weights.adversarial * terms["adversarial"]
+        scalars = {name: term.detach() for name, term in terms.items()}
+        yield Update("network", terms["total"], scalars)
+
+    @torch.no_grad()
+    def validate(
+        self, network: nn.Module, modules: Mapping[str, nn.Module]
+    ) -> dict[str, float] | None:
+        """The terms of equation 1, averaged over the validation photos; "total" decides.
+
+        None with a judge: it buys sharpness with what these terms measure, so the last one is kept.
+        """
+        if self.weights.adversarial:
+            return None
+        sums: dict[str, float] = {}
+        count = 0
+        for batch in self.validation:
+            moved = _to(batch, network)
+            painted = paint(network, moved, modules.get("coarse"))
+            terms = inpainting_loss(*painted, modules.get("features"), self.weights)
+            for name, term in terms.items():
+                sums[name] = sums.get(name, 0.0) + float(term) * len(moved["photos"])
+            count += len(moved["photos"])
+        return {name: value / count for name, value in sums.items()} if count else None
+
+    @torch.no_grad()
+    def samples(self, network: nn.Module) -> Tensor | None:
+        """Masked photo, neighbors, painted and true photo, a column each photo: (3, H, W)."""
+        if not self.validation:
+            return None
+        batch = {name: value[:_SHOWN] for name, value in _to(self.validation[0], network).items()}
+        out, truth, hole = paint(network, batch, self.fixed.get("coarse"))
+        rows = [torch.where(hole.bool(), 1.0, truth)]
+        if "neighbors" in batch:
+            rows += to_float(batch["neighbors"]).unbind(1)
+        rows += [composite(out, truth, hole).clamp(0, 1), truth]
+        grid: Tensor = make_grid(torch.cat(rows), nrow=len(truth))
+        return grid
+
+
+def _to(batch: Batch, network: nn.Module) -> Batch:
+    device = next(network.parameters()).device
+    return {name: value.to(device, non_blocking=True) for name, value in batch.items()}

@@ -1,0 +1,1 @@
+"""Whole photos: finding the face, cutting squares out, pasting them back without a seam."""

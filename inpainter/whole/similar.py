@@ -1,0 +1,139 @@
+"""What Sim-K borrows from: a database's photos, the user's own, or, to compare with, anything."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...data.images import Pixels, decode, square
+from ...errors import InputError
+from ...index_build.descriptors import Descriptor
+from ...index_build.store import all_rows
+from ...retrieval.database import ImageDatabase
+from ...retrieval.retriever import Retrieved, Retriever, describe_pictures
+from ..train.batches import to_float
+from .find_faces import FaceFinder, surest_face
+from .frames import cut
+
+Auxiliary = Literal["database", "random", "noise"]
+
+
+class Similar(Protocol):
+    """Photos to borrow from."""
+
+    def __call__(self, coarse: Tensor, rngs: Sequence[np.random.Generator]) -> Retrieved:
+        """Choose photos.
+
+        Args:
+            coarse: (B, 3, S, S) in [0, 1], coarsely filled.
+            rngs: one for each picture.
+        """
+
+    def names(self, ids: Sequence[int]) -> list[str]:
+        """What the photos that were chosen are called; none for noise."""
+
+
+class MostSimilar:
+    """The database's photos that look most like the coarse picture (Iskakov 2018, section 3.1)."""
+
+    def __init__(self, database: ImageDatabase, retriever: Retriever) -> None:
+        self._database, self._retriever = database, retriever
+
+    def __call__(self, coarse: Tensor, rngs: Sequence[np.random.Generator]) -> Retrieved:  # noqa: ARG002
+        """See `Similar`."""
+        return self._retriever(coarse)
+
+    def names(self, ids: Sequence[int]) -> list[str]:
+        """Paths of the photos."""
+        return self._database.paths(ids)
+
+
+class AnyPhotos:
+    """Photos of the database, drawn at random; the scores are NaN (section 5.6)."""
+
+    def __init__(self, database: ImageDatabase, k: int, size: int) -> None:
+        rows = all_rows(database.folder, database.manifest)
+        self._ids = np.array([row.id for row in rows], dtype=np.int64)
+        self._database, self._k, self._size = database, k, size
+
+    def __call__(self, coarse: Tensor, rngs: Sequence[np.random.Generator]) -> Retrieved:  # noqa: ARG002
+        """See `Similar`."""
+        ids = np.stack([rng.choice(self._ids, self._k, replace=False) for rng in rngs])
+        photos = self._database.photos(ids.ravel().tolist(), self._size)
+        tensor = to_float(torch.from_numpy(np.stack(photos)))
+        scores = torch.full(ids.shape, torch.nan)
+        return Retrieved(tensor.view(*ids.shape, *tensor.shape[1:]), scores, torch.from_numpy(ids))
+
+    def names(self, ids: Sequence[int]) -> list[str]:
+        """Paths of the photos."""
+        return self._database.paths(ids)
+
+
+class Noise:
+    """Uniform noise in place of photos; scores are NaN and ids -1 (section 5.6)."""
+
+    def __init__(self, k: int) -> None:
+        self._k = k
+
+    def __call__(self, coarse: Tensor, rngs: Sequence[np.random.Generator]) -> Retrieved:
+        """See `Similar`."""
+        shape = (self._k, *coarse.shape[1:])
+        photos = torch.from_numpy(np.stack([rng.random(shape, np.float32) for rng in rngs]))
+        scores = torch.full(photos.shape[:2], torch.nan)
+        return Retrieved(photos, scores, torch.full(scores.shape, -1))
+
+    def names(self, ids: Sequence[int]) -> list[str]:
+        """Noise has no names."""
+        return ["noise"] * len(ids)
+
+
+class Chosen:
+    """Photos of the user's choice, the most similar first; ids count them from 0."""
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        descriptor: Descriptor,
+        k: int,
+        size: int,
+        finder: FaceFinder,
+    ) -> None:
+        """Read and describe the photos.
+
+        Args:
+            paths: each is cut to its surest face, or else to its central square.
+            descriptor: what tells which are most similar.
+            k: photos for each picture.
+            size: their side S in pixels.
+            finder: finds the faces.
+
+        Raises:
+            InputError: fewer than k.
+            ImageError: one of them cannot be used.
+        """
+        if len(paths) < k:
+            raise InputError(f"expected at least {k} reference photos, found {len(paths)}")
+        squares = [_portrait(decode(path), finder, size) for path in paths]
+        self._photos = to_float(torch.from_numpy(np.stack(squares)))  # (n, 3, S, S)
+        self._paths, self._descriptor, self._k = paths, descriptor, k
+        self._vectors = torch.from_numpy(describe_pictures(descriptor, self._photos))  # (n, d)
+
+    def __call__(self, coarse: Tensor, rngs: Sequence[np.random.Generator]) -> Retrieved:  # noqa: ARG002
+        """See `Similar`."""
+        queries = torch.from_numpy(describe_pictures(self._descriptor, coarse))  # (B, d)
+        scores, places = (queries @ self._vectors.T).topk(self._k, dim=1)  # (B, K)
+        return Retrieved(self._photos[places], scores, places)
+
+    def names(self, ids: Sequence[int]) -> list[str]:
+        """Paths of the photos."""
+        return [str(self._paths[i]) for i in ids]
+
+
+def _portrait(photo: Pixels, finder: FaceFinder, size: int) -> Pixels:
+    frame = surest_face(photo, finder)
+    if frame is None:
+        return square(photo, size)
+    return np.rint(cut(photo, frame, size)).clip(0, 255).astype(np.uint8)

@@ -1,0 +1,43 @@
+"""A picture of how a photo was painted, one line for each square."""
+
+from collections.abc import Sequence
+from math import isnan
+
+from torch import Tensor
+
+from ...data.images import Pixels
+from ...retrieval.grid import lay_out
+from ..pipeline import Result
+
+
+def draw_steps(result: Result, names: Sequence[str]) -> Pixels:
+    """Draw what the networks saw, the coarse picture, the neighbors with scores, and the result.
+
+    Args:
+        result: with at least one square.
+        names: of its neighbors, square by square.
+
+    Returns:
+        uint8 RGB.
+    """
+    pictures: list[Pixels] = []
+    captions: list[str] = []
+    for number, painted in enumerate(result.painted):
+        seen = painted.where(result.holes[number] == 0, 1)
+        steps = [seen, result.coarse[number], *result.neighbors[number], painted]
+        pictures += [_pixels(step) for step in steps]
+        scores = [_say(score) for score in result.scores[number].tolist()]
+        captions += ["masked", "coarse", *scores, "result"]
+    k = result.neighbors.shape[1]
+    labels = iter(names)
+    notes = [next(labels, "") if 2 <= i % (k + 3) < k + 2 else "" for i in range(len(pictures))]
+    return lay_out(pictures, captions, notes, k + 3)
+
+
+def _pixels(picture: Tensor) -> Pixels:
+    pixels: Pixels = (picture.permute(1, 2, 0) * 255).round().clamp(0, 255).byte().numpy()
+    return pixels
+
+
+def _say(score: float) -> str:
+    return "not searched" if isnan(score) else f"{score:.3f}"

@@ -1,0 +1,104 @@
+"""Batches: pure functions of seed and step, epochs without repeats, neighbors."""
+
+import pickle
+
+import numpy as np
+import torch
+
+from simpaint.data.masks import MaskConfig, MaskGenerator
+from simpaint.data.strokes import synthetic_bank
+from simpaint.inpainter.train.batches import FaceBatches, InpaintingBatches, PhotoSet, to_float
+from simpaint.inpainter.train.photo_cache import PhotoCache
+from simpaint.inpainter.train.recipes import Recipe, Stage
+
+RECIPE = Recipe(stages=(Stage(16, 5, 8), Stage(32, 4, 6)), flip=True)
+MASKS = [MaskConfig(), MaskConfig(shape="left")]
+
+
+def with_neighbors(cache: PhotoCache) -> PhotoSet:
+    rows = np.arange(len(cache))
+    neighbors = np.stack([(rows + 1) % len(rows), (rows + 2) % len(rows)], axis=1)
+    return PhotoSet(cache, rows, cache, neighbors)
+
+
+def batches(cache: PhotoCache, recipe: Recipe = RECIPE, seed: int = 3) -> InpaintingBatches:
+    return InpaintingBatches(with_neighbors(cache), MASKS, synthetic_bank(), recipe, seed)
+
+
+def test_a_batch_depends_on_seed_and_step_alone(cache: PhotoCache) -> None:
+    one, other = batches(cache), pickle.loads(pickle.dumps(batches(cache)))
+    one.batch(0)
+    for step in (6, 2):
+        for name, value in one.batch(step).items():
+            assert torch.equal(value, other.batch(step)[name])
+    assert not torch.equal(one.batch(2)["photos"], batches(cache, seed=4).batch(2)["photos"])
+
+
+def test_two_processes_share_the_batch_of_one(cache: PhotoCache) -> None:
+    data = batches(cache)
+    whole = data.batch(6)
+    parts = [data.batch(6, rank, 2) for rank in range(2)]
+    for name, value in whole.items():
+        assert torch.equal(value, torch.cat([part[name] for part in parts]))
+
+
+def test_an_epoch_shows_every_photo_once(cache: PhotoCache) -> None:
+    data = batches(cache, Recipe(stages=(Stage(16, 6, 8),)))
+    for epoch in (range(3), range(3, 6)):
+        seen = {data.batch(step)["photos"][i].numpy().tobytes() for step in epoch for i in range(8)}
+        assert len(seen) == len(cache)
+
+
+def test_shapes_polarity_and_kinds_of_holes(cache: PhotoCache) -> None:
+    batch = batches(cache).batch(0)
+    assert {name: tuple(value.shape) for name, value in batch.items()} == {
+        "photos": (8, 16, 16, 3),
+        "holes": (8, 1, 16, 16),
+        "neighbors": (8, 2, 16, 16, 3),
+    }
+    assert set(batch["holes"].flatten().tolist()) == {0, 1}
+    assert batch["holes"][1::2, :, :, :8].all()  # every other hole is the left half
+    generator = MaskGenerator(synthetic_bank(), MaskConfig(size=16))
+    assert np.array_equal(batch["holes"][2, 0].numpy(), generator[2])
+
+
+def test_neighbors_are_the_photos_own_and_mirrored_with_it(cache: PhotoCache) -> None:
+    batch = batches(cache).batch(5)
+    whole = cache.photos(range(len(cache)))
+    mirrors = set()
+    for photo, neighbors in zip(batch["photos"].numpy(), batch["neighbors"].numpy(), strict=True):
+        [mirror] = [m for m in (1, -1) if (whole[:, :, ::m] == photo).all((1, 2, 3)).any()]
+        row = int((whole[:, :, ::mirror] == photo).all((1, 2, 3)).argmax())
+        for k in (1, 2):
+            assert np.array_equal(neighbors[k - 1], whole[(row + k) % len(whole)][:, ::mirror])
+        mirrors.add(mirror)
+    assert mirrors == {1, -1}
+
+
+def test_validation_is_every_photo_once_with_the_same_holes(cache: PhotoCache) -> None:
+    first, second = (batches(cache).validation(batch=10) for _ in range(2))
+    assert [len(batch["photos"]) for batch in first] == [10, 10, 4]
+    photos = torch.cat([batch["photos"] for batch in first]).numpy()
+    assert np.array_equal(photos, cache.photos(range(len(cache))))
+    for one, other in zip(first, second, strict=True):
+        assert torch.equal(one["holes"], other["holes"])
+
+
+def test_to_float_moves_channels_and_scales() -> None:
+    pixels = torch.randint(0, 256, (2, 5, 4, 6, 3), dtype=torch.uint8)
+    floats = to_float(pixels)
+    assert floats.shape == (2, 5, 3, 4, 6)
+    assert floats[1, 2, 0, 3, 4].item() == np.float32(pixels[1, 2, 3, 4, 0].item()) / np.float32(
+        255
+    )
+
+
+def test_latents_are_uniform_and_depend_on_the_step(cache: PhotoCache) -> None:
+    data = FaceBatches(cache, Recipe(stages=(Stage(32, 10, 24),)), seed=0)
+    latents = torch.cat([data.batch(step)["latents"] for step in range(10)])
+    assert latents.shape == (240, 100)
+    assert len({tuple(row) for row in latents.tolist()}) == 240
+    assert latents.abs().max() <= 1
+    assert abs(latents.mean()) < 0.02
+    assert abs(latents.var() - 1 / 3) < 0.01
+    assert torch.equal(data.batch(4)["latents"], latents[96:120])

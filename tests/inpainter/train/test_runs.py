@@ -1,0 +1,146 @@
+"""Whole runs by the command line, on small photos, and the neighbors they take."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from click.testing import CliRunner
+
+from simpaint.cli import main
+from simpaint.data.images import write_png
+from simpaint.errors import InputError
+from simpaint.inpainter import checkpoint
+from simpaint.inpainter.copy_unet import CopyUNet
+from simpaint.inpainter.dcgan import Generator
+from simpaint.inpainter.train.photo_sets import Caches, Shelf
+from simpaint.inpainter.train.runs import PaintingRun
+from simpaint.inpainter.unet import PConvUNet, UNetConfig
+
+TINY = ["--stage", "16:2:4", "--stage", "32:2:2", "--cpu", "--workers", "1", "--check-every", "2"]
+
+
+def simpaint(*arguments: object) -> str:
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_train_pconv_says_the_cost_and_writes_a_network_that_loads(
+    photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    said = simpaint("train", "pconv", photos, "--out", out, "--validation", photos, *TINY)
+    assert "million parameters" in said
+    assert "GFLOP a photo at 16 px" in said
+    assert "validation after step 4" in said
+    checkpoint.load(out / "network.safetensors", PConvUNet)
+    about = checkpoint.notes(out / "network.safetensors")
+    assert about["features"] == "simnet"
+    assert about["recipe"]["learning_rate"] == 1e-4
+    again = simpaint(
+        "train", "pconv", photos, "--out", tmp_path / "tuned", "--bn-frozen", "--features", "none",
+        "--initial", out / "network.safetensors", *TINY,
+    )  # fmt: skip
+    assert "The network is" in again
+
+
+def test_train_dcgan_writes_a_generator_of_at_most_8_mb_in_half_precision(
+    photos: Path, tmp_path: Path
+) -> None:
+    simpaint("train", "dcgan", photos, "--out", tmp_path / "run", "--stage", "64:2:4", *TINY[4:])
+    generator = checkpoint.load(tmp_path / "run/network.safetensors", Generator)
+    checkpoint.save(tmp_path / "shipped.safetensors", generator, {}, half=True)
+    assert (tmp_path / "shipped.safetensors").stat().st_size <= 8_000_000
+
+
+def test_a_run_that_cannot_be_is_refused_in_one_line(photos: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(
+        main, ["train", "sim", str(photos), "--out", str(tmp_path / "run"), "-k", "1"]
+    )
+    assert result.exit_code == 2
+    assert "--neighbors are needed" in result.output
+    with pytest.raises(InputError, match="batch norms"):
+        PaintingRun("sim", photos, bn_frozen=True)
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of 12 photos, its photos beside it."""
+    from simpaint.index_build.build import build_index
+
+    folder = tmp_path_factory.mktemp("shelf")
+    rng = np.random.default_rng(1)
+    for i in range(12):
+        photo = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8).repeat(16, 0).repeat(16, 1)
+        write_png(folder / f"{i:02d}.png", photo)
+    build_index(folder, folder.with_suffix(".simpaint"))
+    return folder.with_suffix(".simpaint")
+
+
+def write_table(path: Path, lists: list[list[int]]) -> Path:
+    k = len(lists[0])
+    columns = {
+        "id": pa.array(range(len(lists)), pa.int64()),
+        "neighbors": pa.array(lists, pa.list_(pa.int64(), k)),
+        "scores": pa.array([[0.5] * k] * len(lists), pa.list_(pa.float32(), k)),
+    }
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def test_neighbors_come_from_the_table_and_photos_without_enough_are_left_out(
+    database: Path, tmp_path: Path
+) -> None:
+    shelf = Shelf(database, Caches(tmp_path, 32))
+    lists = [[(i + 1) % 12, (i + 2) % 12] for i in range(12)]
+    lists[4] = [3, -1]
+    lists[5] = [99, 1]
+    table = write_table(tmp_path / "neighbors.parquet", lists)
+    found = shelf.training_set(table, 2)
+    assert found.rows.tolist() == [0, 1, 2, 3, 6, 7, 8, 9, 10, 11]
+    assert found.neighbors.tolist() == [lists[row] for row in found.rows]
+    with pytest.raises(InputError, match="expected 3 neighbors"):
+        shelf.training_set(table, 3)
+
+
+def test_photos_outside_the_database_get_the_most_similar_in_it(
+    database: Path, tmp_path: Path
+) -> None:
+    shelf = Shelf(database, Caches(tmp_path, 64))
+    found = shelf.similar_to(shelf.cache, 3)  # as if they were others: each finds itself
+    assert found.neighbors[:, 0].tolist() == found.rows.tolist()
+    with pytest.raises(InputError, match="found fewer for 12"):
+        shelf.similar_to(shelf.cache, 13)
+
+
+def test_train_sim_reads_database_table_and_validation(database: Path, tmp_path: Path) -> None:
+    table = write_table(tmp_path / "neighbors.parquet", [[(i + 1) % 12] for i in range(12)])
+    photos = database.with_suffix("").rename(tmp_path / "elsewhere")
+    said = simpaint(
+        "train", "sim", database, "--neighbors", table, "--out", tmp_path / "run",
+        "--validation", photos, "--moved", photos, *TINY,
+    )  # fmt: skip
+    photos.rename(database.with_suffix(""))
+    assert "validation after step 4" in said
+
+
+def test_our_own_network_is_trained_against_a_judge_on_any_number_of_neighbors(
+    database: Path, tmp_path: Path
+) -> None:
+    coarse = tmp_path / "coarse.safetensors"
+    checkpoint.save(coarse, PConvUNet(UNetConfig("pconv", (4, 8))), {})
+    table = write_table(
+        tmp_path / "neighbors.parquet", [[(i + 1) % 12, (i + 2) % 12] for i in range(12)]
+    )
+    out = tmp_path / "run"
+    simpaint(
+        "train", "copy", database, "-k", "2", "--neighbors", table, "--coarse", coarse,
+        "--adversarial", "0.01", "--features", "none", "--recipe", "small-cpu", "--out", out, *TINY,
+    )  # fmt: skip
+    network = checkpoint.load(out / "network.safetensors", CopyUNet)
+    photos, holes = torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32)
+    for k in (0, 5):
+        assert network(photos, holes, photos, torch.rand(1, k, 3, 32, 32)).isfinite().all()

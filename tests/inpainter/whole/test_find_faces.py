@@ -1,0 +1,105 @@
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from skimage import data
+
+from simpaint.data.images import Pixels, decode
+from simpaint.inpainter.whole.canvas import open_canvas
+from simpaint.inpainter.whole.find_faces import (
+    CascadeFinder,
+    FaceFinder,
+    default_finder,
+    find_faces,
+    surest_face,
+)
+from simpaint.inpainter.whole.frames import Frame, cut
+
+FACES = Path(__file__).parents[3] / "shared" / "data" / "faces" / "val"
+EYES = (153 + 101j, 197 + 103j)  # (x, y) in the photo below, set by eye
+FINDERS = [
+    pytest.param("dlib", marks=pytest.mark.skipif(not find_spec("dlib"), reason="no dlib")),
+    "cascade",
+]
+
+
+@pytest.fixture(scope="module")
+def astronaut() -> Pixels:
+    load: Any = data.astronaut  # scikit-image has no types; the photo is in the public domain
+    return np.asarray(load()[:300, 50:400], np.uint8)
+
+
+def finder(name: str) -> FaceFinder:
+    return default_finder() if name == "dlib" else CascadeFinder()
+
+
+def where(frame: Frame, point: complex) -> complex:
+    return complex(frame.inside(np.array([point]))[0])
+
+
+@pytest.mark.parametrize("name", FINDERS)
+def test_the_eyes_come_to_lie_where_they_are_in_training(astronaut: Pixels, name: str) -> None:
+    frame = surest_face(astronaut, finder(name))
+    assert frame is not None
+    for eye, wanted in zip(EYES, (0.30 + 0.30j, 0.68 + 0.30j), strict=True):
+        assert abs(where(frame, eye) - wanted) < (0.05 if name == "dlib" else 0.12)
+
+
+@pytest.mark.skipif(not find_spec("dlib"), reason="no dlib")
+@pytest.mark.parametrize("angle", [-20, 20])
+def test_a_tilted_face_is_turned_upright(astronaut: Pixels, angle: float) -> None:
+    turn = cv2.getRotationMatrix2D((172, 110), angle, 1)
+    tilted = cv2.warpAffine(astronaut, turn, (350, 300), borderValue=(90, 90, 90))
+    frame = surest_face(np.asarray(tilted, np.uint8), default_finder())
+    assert frame is not None
+    assert np.degrees(np.angle(frame.side)) == pytest.approx(-angle, abs=5)
+
+
+@pytest.mark.skipif(not find_spec("dlib"), reason="no dlib")
+@pytest.mark.parametrize("box", [(85, 115, 120, 220), (130, 165, 140, 210), (60, 200, 170, 240)])
+def test_a_half_hidden_face_is_found_where_it_is(
+    astronaut: Pixels, box: tuple[int, int, int, int]
+) -> None:
+    whole = surest_face(astronaut, default_finder())
+    assert whole is not None
+    hole = np.zeros(astronaut.shape[:2], np.bool_)
+    hole[box[0] : box[1], box[2] : box[3]] = True
+    canvas = open_canvas(astronaut, hole)
+    (frame,) = find_faces(canvas.as_bytes(), hole, default_finder())
+    assert abs(where(whole, frame.corner + frame.side * (0.5 + 0.5j)) - (0.5 + 0.5j)) < 0.12
+    assert abs(frame.side) / abs(whole.side) == pytest.approx(1, abs=0.3)
+
+
+@pytest.mark.parametrize("name", FINDERS)
+def test_a_small_face_in_a_large_photo_is_found_near_the_hole(astronaut: Pixels, name: str) -> None:
+    large = np.full((3000, 4000, 3), 128, np.uint8)
+    large[2000:2300, 700:1050] = astronaut
+    hole = np.zeros(large.shape[:2], np.bool_)
+    hole[2140:2165, 840:910] = True
+    faces = find_faces(open_canvas(large, hole).as_bytes(), hole, finder(name))
+    assert len(faces) == 1
+    assert abs(where(faces[0], EYES[0] + complex(700, 2000)) - (0.30 + 0.30j)) < 0.15
+
+
+def test_faces_away_from_the_hole_are_left_alone(astronaut: Pixels) -> None:
+    hole = np.zeros(astronaut.shape[:2], np.bool_)
+    hole[270:290, 10:40] = True
+    assert find_faces(astronaut, hole, default_finder()) == []
+
+
+@pytest.mark.skipif(not FACES.is_dir(), reason="no photos")
+@pytest.mark.parametrize("name", FINDERS)
+def test_training_photos_are_their_own_frame(name: str) -> None:
+    frames, found = [], finder(name)
+    for path in sorted(FACES.glob("*.jpg"))[:10]:
+        photo = decode(path)
+        frame = surest_face(photo, found)
+        if frame is not None:
+            frames.append(Frame(frame.corner / 200, frame.side / 200))
+            assert cut(photo, frame, 32).shape == (32, 32, 3)
+    assert len(frames) >= 9
+    assert abs(np.median([frame.corner.real for frame in frames])) < 0.06
+    assert np.median([abs(frame.side) for frame in frames]) == pytest.approx(1, abs=0.1)

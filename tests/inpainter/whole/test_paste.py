@@ -1,0 +1,95 @@
+import cv2
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from simpaint.inpainter.whole.frames import Floats, Frame
+from simpaint.inpainter.whole.membrane import membrane
+from simpaint.inpainter.whole.paste import match_border, paste
+
+
+def disc(side: int, radius: float) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    rows, columns = np.mgrid[:side, :side] - side / 2
+    return np.asarray(np.hypot(rows, columns) < radius)
+
+
+def noise(shape: tuple[int, int], sigma: float, strength: float, seed: int) -> Floats:
+    """Grain (H, W, 3), correlated over sigma pixels, of a given deviation."""
+    white = np.random.default_rng(seed).standard_normal((*shape, 3))
+    grain = gaussian_filter(white, (sigma, sigma, 0))
+    return np.asarray(strength * grain / grain.std(), np.float32)
+
+
+@pytest.mark.parametrize("side", [31, 64, 128])
+def test_a_membrane_is_close_to_laplaces_equation_solved_slowly(side: int) -> None:
+    rng = np.random.default_rng(side)
+    values = gaussian_filter(rng.random((side, side, 2)), (3, 3, 0)).astype(np.float32)
+    hole = disc(side, side / 4)
+    slow = np.where(hole[..., None], values[~hole].mean(), values)
+    for _ in range(4 * side * side // 10):
+        near = cv2.blur(slow, (3, 3)) * 9 - slow  # the eight neighbors
+        slow = np.where(hole[..., None], near / 8, values)
+    found = membrane(values, hole)
+    np.testing.assert_array_equal(found[~hole], values[~hole])
+    assert np.abs(found - slow).max() < 0.1 * np.ptp(values)
+    assert np.abs(found - slow)[hole].mean() < 0.02 * np.ptp(values)
+
+
+def test_a_membrane_over_everything_or_nothing() -> None:
+    values = np.ones((9, 7, 3), np.float32)
+    np.testing.assert_array_equal(membrane(values, np.zeros((9, 7), np.bool_)), values)
+    np.testing.assert_array_equal(membrane(values, np.ones((9, 7), np.bool_)), 0)
+    one = np.ones((1, 5), np.bool_)
+    one[0, 2] = False
+    np.testing.assert_allclose(membrane(np.full((1, 5, 3), 3.0, np.float32), one), 3)
+
+
+def test_a_shifted_painting_meets_the_photo_all_around() -> None:
+    rows, columns = np.mgrid[:64, :64].astype(np.float32) / 64
+    photo = np.stack([rows, columns, (rows + columns) / 2], axis=-1)
+    painted = np.asarray(photo * 0.7 + 0.2, np.float32)  # other contrast, other brightness
+    hole = disc(64, 16)
+    whole = match_border(painted, np.where(hole[..., None], np.float32(9), photo), hole)
+    np.testing.assert_array_equal(whole[~hole], photo[~hole])
+    assert np.abs(whole - photo)[hole].max() < 0.05
+    assert np.abs(painted - photo)[hole].max() > 0.1
+
+
+def test_outlines_at_the_border_are_not_pasted() -> None:
+    photo = np.full((64, 64, 3), 0.6, np.float32)
+    hole = disc(64, 16)
+    painted = photo.copy()
+    rim = hole & ~disc(64, 15)
+    painted[rim] = 0.1
+    outline = match_border(painted, photo, hole)
+    assert np.abs(outline - photo).max() < 0.01
+
+
+@pytest.mark.parametrize(("scale", "sigma"), [(1, 0.0), (1, 0.8), (3, 0.0), (3, 1.0)])
+def test_the_paste_has_the_grain_of_its_surroundings(scale: int, sigma: float) -> None:
+    size = 64 * scale
+    smooth = gaussian_filter(noise((size, size), 0, 1, 1), (20, 20, 0)) + 0.5
+    photo = (smooth + noise((size, size), sigma, 0.03, 2)).astype(np.float32)
+    hole = disc(size, size / 4)
+    canvas = np.where(hole[..., None], np.float32(0.5), photo)
+    whole = cv2.resize(smooth.astype(np.float32), (64, 64), interpolation=cv2.INTER_AREA)
+    own = ((slice(0, size), slice(0, size)), hole)
+    paste(canvas, 1.0, Frame(0j, size + 0j), whole, own, hole, np.random.default_rng(0))
+    np.testing.assert_array_equal(canvas[~hole], photo[~hole])
+    inside, outside = disc(size, size / 4 - 6), ~disc(size, size / 4 + 6)
+    detail = canvas - gaussian_filter(canvas, (2, 2, 0))
+    assert 0.75 < detail[inside].std() / detail[outside].std() < 1.15
+    step = np.diff(detail, axis=1)  # how fine the grain is
+    ratio = step[inside[:, 1:]].std() / step[outside[:, 1:]].std()
+    assert 0.7 < ratio < 1.2
+
+
+def test_edges_around_the_hole_are_no_grain() -> None:
+    photo = np.full((128, 128, 3), 0.5, np.float32)
+    photo[:, ::32] = 0.9  # lines, and flat between them
+    hole = disc(128, 24)
+    canvas = photo.copy()
+    own = ((slice(0, 128), slice(0, 128)), hole)
+    flat = np.full((64, 64, 3), 0.5, np.float32)
+    paste(canvas, 1.0, Frame(0j, 128 + 0j), flat, own, hole, np.random.default_rng(0))
+    assert canvas[hole].std() < 0.01

@@ -1,0 +1,84 @@
+import cmath
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simpaint.inpainter.whole.frames import Frame
+from simpaint.inpainter.whole.squares import Square, plan
+
+
+def owners(
+    squares: list[Square], shape: tuple[int, int]
+) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    """How many squares own each pixel."""
+    count = np.zeros(shape, np.int64)
+    for square in squares:
+        count[square.box] += square.own
+    return count
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 300), st.integers(1, 300)),
+    boxes=st.lists(st.tuples(*[st.floats(0, 1)] * 4), min_size=1, max_size=4),
+    faces=st.lists(
+        st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(20, 200), st.floats(-1, 1)),
+        max_size=3,
+    ),
+)
+def test_every_pixel_of_the_hole_has_exactly_one_owner_that_sees_it(
+    shape: tuple[int, int],
+    boxes: list[tuple[float, ...]],
+    faces: list[tuple[float, ...]],
+) -> None:
+    hole = np.zeros(shape, np.bool_)
+    for top, left, height, width in boxes:
+        y, x = int(top * (shape[0] - 1)), int(left * (shape[1] - 1))
+        hole[y : y + 1 + int(height * 90), x : x + 1 + int(width * 90)] = True
+    frames = [
+        Frame(complex(x * shape[1], y * shape[0]), cmath.rect(side, turn))
+        for x, y, side, turn in faces
+    ]
+    squares = plan(hole, frames, 64)
+    np.testing.assert_array_equal(owners(squares, shape), hole)
+    for square in squares:
+        rows, columns = np.nonzero(square.own)
+        rows, columns = rows + square.box[0].start, columns + square.box[1].start
+        inside = square.frame.inside(columns + 0.5 + 1j * (rows + 0.5))
+        assert min(inside.real.min(), inside.imag.min()) >= -1e-9
+        assert max(inside.real.max(), inside.imag.max()) <= 1 + 1e-9
+
+
+def test_what_lies_in_a_face_is_painted_with_the_face() -> None:
+    hole = np.zeros((300, 400), np.bool_)
+    hole[120:150, 100:300] = True
+    near, far = Frame(80 + 80j, 100 + 0j), Frame(220 + 80j, 100 + 0j)
+    squares = plan(hole, [near, far], 128)
+    assert [square.frame for square in squares[:2]] == [near, far]
+    assert squares[0].own.sum() == pytest.approx(30 * 78, abs=60)
+    assert squares[1].own.sum() == pytest.approx(30 * 78, abs=60)
+    rest = squares[2:]
+    assert sum(square.own.sum() for square in rest) == hole.sum() - sum(
+        square.own.sum() for square in squares[:2]
+    )
+    assert all(square.frame.side == 128 for square in rest)
+
+
+def test_a_scratch_across_a_large_photo_is_painted_at_full_resolution() -> None:
+    hole = np.zeros((1000, 2000), np.bool_)
+    hole[500:504] = True
+    squares = plan(hole, [], 128)
+    assert {square.frame.side for square in squares} == {128}
+    assert len(squares) <= 33
+
+
+def test_a_large_hole_gets_context_but_no_more_than_there_is() -> None:
+    hole = np.zeros((600, 900), np.bool_)
+    hole[200:300, 400:500] = True
+    (square,) = plan(hole, [], 128)
+    assert square.frame.side == pytest.approx(300, abs=20)
+    hole[50:580, 100:700] = True
+    assert all(square.frame.side.real <= 600 for square in plan(hole, [], 128))
+    assert all(0 <= s.frame.corner.real <= 900 - s.frame.side.real for s in plan(hole, [], 128))

@@ -10,8 +10,8 @@ import click
 from .progress import progress_bar
 
 if TYPE_CHECKING:
-    from ..inpainter.folders import Report
     from ..inpainter.pipeline import Inpainter, Result
+    from ..inpainter.whole.folders import Report
 
 _path = click.Path(path_type=Path)
 
@@ -68,7 +68,7 @@ def inpaint(photo: Path, mask: Path, out: Path, **options: Any) -> None:  # noqa
     In folders, the mask of a photo has its name, whatever its ending; finished photos are kept, so
     repeat the command to go on.
     """
-    from ..inpainter.folders import Job, paint_file, paint_folder, pair
+    from ..inpainter.whole.folders import Job, paint_file, paint_folder, pair
 
     jobs = pair(photo, mask, out) if photo.is_dir() else []
     inpainter = _load(options)

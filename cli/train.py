@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from ..data.strokes import StrokeBank
-    from ..inpainter.recipes import Recipe, Stage
+    from ..inpainter.train.recipes import Recipe, Stage
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -27,7 +27,7 @@ class _StageType(click.ParamType["Stage"]):
     def convert(
         self, value: str, param: click.Parameter | None, ctx: click.Context | None
     ) -> "Stage":
-        from ..inpainter.recipes import Stage
+        from ..inpainter.train.recipes import Stage
 
         try:
             size, steps, batch = (int(number) for number in value.split(":"))
@@ -182,8 +182,8 @@ def copy(**options: Any) -> None:  # noqa: ANN401 - see _PAINTING
 def dcgan(photos: Path, width: int, **options: Any) -> None:  # noqa: ANN401 - see _SHARED
     """Train a generator of 64-pixel faces of nobody (Radford et al. 2016)."""
     from ..inpainter.dcgan import GeneratorConfig
-    from ..inpainter.recipes import RECIPES
-    from ..inpainter.runs import train_dcgan
+    from ..inpainter.train.recipes import RECIPES
+    from ..inpainter.train.runs import train_dcgan
 
     recipe = _recipe(RECIPES["dcgan"], options)
     kept = train_dcgan(
@@ -231,8 +231,8 @@ def simnet(
 
 
 def _train_painting(kind: Any, **options: Any) -> None:  # noqa: ANN401 - see _PAINTING
-    from ..inpainter.recipes import RECIPES
-    from ..inpainter.runs import PaintingRun, train_painting
+    from ..inpainter.train.recipes import RECIPES
+    from ..inpainter.train.runs import PaintingRun, train_painting
 
     names = PaintingRun.__dataclass_fields__.keys() & options.keys()
     run = PaintingRun(kind=kind, **{name: options[name] for name in names})

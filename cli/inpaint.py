@@ -39,9 +39,8 @@ _path = click.Path(path_type=Path)
 )
 @click.option(
     "--network",
-    default="simpaint-small",
-    show_default=True,
-    help="Last network by name or file: our own for any -k, or sim-0, sim-1, sim-3.",
+    help="Last network by name or file: sim-0, sim-1, sim-3, or for any -k simpaint-small, closer "
+    "in thin holes and not yet in wide ones.  [default: sim-K]",
 )
 @click.option("--coarse", default="pconv", show_default=True, help="First network, name or file.")
 @click.option("--black-holes", is_flag=True, help="The mask's holes are black.")
@@ -100,7 +99,7 @@ def _load(options: dict[str, Any]) -> "Inpainter":
     return Inpainter.load(
         options["database"],
         coarse=options["coarse"],
-        network=options["network"],
+        network=options["network"] or f"sim-{1 if options['k'] is None else options['k']}",
         k=options["k"],
         references=options["references"],
         auxiliary=options["auxiliary"],

@@ -127,7 +127,7 @@ class Inpainter:
         database: Path | None = None,
         *,
         coarse: str | Path = "pconv",
-        network: str | Path = "simpaint-small",
+        network: str | Path = "sim-1",
         k: int | None = None,
         references: Sequence[Path] = (),
         auxiliary: Auxiliary = "database",

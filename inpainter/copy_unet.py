@@ -23,6 +23,9 @@ from ..errors import InputError
 from .conv import Conv2d
 from .thin_plate import thin_plate
 
+USUAL_K: Final = 1
+"""How many photos it is given unless told otherwise."""
+
 _MATCHED: Final = 2  # the level, at a quarter of the size, where neighbors are matched
 _FILLINGS: Final = 3  # smooth, coarse, copied
 _TONES: Final = (

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from ..index_build.manifest import Level
 from ..retrieval.database import ImageDatabase
 from ..retrieval.retriever import Retriever
 from .checkpoint import load
-from .copy_unet import CopyUNet
+from .copy_unet import USUAL_K, CopyUNet
 from .losses import composite
 from .unet import PConvUNet, SimUNet
 from .whole.canvas import Canvas, Mask, Photo, open_canvas
@@ -26,8 +26,6 @@ from .whole.frames import Frame, cut, cut_hole
 from .whole.paste import match_border, paste
 from .whole.similar import AnyPhotos, Auxiliary, Chosen, MostSimilar, Noise, Similar
 from .whole.squares import Square, plan
-
-_USUAL: Final = 1  # photos that our own network borrows from, unless told otherwise
 
 
 class Painted(NamedTuple):
@@ -316,7 +314,7 @@ def _borrowed(network: SimUNet | CopyUNet, k: int | None) -> int:
     """How many photos a network borrows from."""
     own = network.config.k if isinstance(network, SimUNet) else None
     if own is None:
-        return _USUAL if k is None else k
+        return USUAL_K if k is None else k
     if k not in (None, own):
         raise InputError(
             f"-k {k}: expected a network that borrows from {k} photos, found one of {own}"

@@ -10,11 +10,9 @@ from ...data.files import sha256
 from ...errors import InputError, WeightsError
 from ...index_build.tensors import tensors_sha256
 from ..checkpoint import load, shipped
-from ..copy_unet import CopyUNet
+from ..copy_unet import USUAL_K, CopyUNet
 from ..unet import PConvUNet
 from .signature import Similar
-
-_USUAL = 1  # similar photos for our own network
 
 
 class NetworkMethod:
@@ -51,7 +49,7 @@ class NetworkMethod:
         self._network: nn.Module = load(path, nn.Module).to(device)
         self._coarse: nn.Module | None = None
         if isinstance(self._network, CopyUNet):
-            k = _USUAL if k is None else k
+            k = USUAL_K if k is None else k
             self._coarse = load("pconv", PConvUNet).to(device)
         elif k is None:
             k = getattr(getattr(self._network, "config", None), "k", None)

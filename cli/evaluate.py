@@ -53,7 +53,8 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     "[default: database; with --album database, album and person]",
 )  # fmt: skip
 @click.option(
-    "--coarse", default="pconv", show_default=True, help="Method that fills holes for the search."
+    "--coarse",
+    help="Method that fills holes for the search.  [default: what goes with each network]",
 )
 @click.option(
     "--strokes", default="synthetic", show_default=True,

@@ -42,7 +42,7 @@ _path = click.Path(path_type=Path)
     help="Last network by name or file: sim-0, sim-1, sim-3, or for any -k simpaint-small, closer "
     "in thin holes and not yet in wide ones.  [default: sim-K]",
 )
-@click.option("--coarse", default="pconv", show_default=True, help="First network, name or file.")
+@click.option("--coarse", help="First network, name or file.  [default: what goes with the last]")
 @click.option("--black-holes", is_flag=True, help="The mask's holes are black.")
 @click.option("--overwrite", is_flag=True, help="In folders: paint again what is there.")
 @click.option("--size", default=128, show_default=True, help="Side at which networks paint.")

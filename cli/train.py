@@ -165,7 +165,7 @@ def sim(**options: Any) -> None:  # noqa: ANN401 - see _PAINTING
 @click.option("-k", type=click.IntRange(1), default=3, show_default=True, help="At most so many.")
 @click.option("--neighbors", type=_path(), help="What `simpaint index neighbors` wrote.")
 @click.option("--moved", type=_path(), help="Where the database's photos are, if moved.")
-@click.option("--coarse", default="pconv", show_default=True, help="Network of the coarse picture.")
+@click.option("--coarse", default="sim-0", show_default=True, help="Network of the coarse picture.")
 @_painting
 def copy(**options: Any) -> None:  # noqa: ANN401 - see _PAINTING
     """Train our own network, which copies from any number of similar photos.

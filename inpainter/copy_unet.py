@@ -1,13 +1,13 @@
 """Our own network: it chooses between a smooth filling, the coarse picture and what it copies.
 
 A U-Net with residual blocks sees the masked photo and its mask, filled smoothly (`thin_plate`) and
-filled by the coarse network. Each neighbor goes through one shared encoder. Where the decoder has
-come back to a quarter of the size, it is matched with every neighbor: out come, for each, a small
-displacement field, a colour gain and offset, and a weight. The neighbors' real pixels are moved,
-recoloured and blended by these (as TransFill, Zhou et al. 2021, does for scenes), and the last
-layer chooses per pixel between the three fillings, and paints on top. All that is done per neighbor
-is shared and then summed with weights, so the order of neighbors does not matter, and one set of
-weights serves any K, 0 as well.
+filled by the coarse network. Each neighbor goes through one shared encoder, and so does the photo's
+own mirror image, as a face has two like halves. Where the decoder has come back to a quarter of the
+size, it is matched with each of them: out come a small displacement field, a colour gain and
+offset, and a weight. Their real pixels are moved, recoloured and blended by these (as TransFill,
+Zhou et al. 2021, does for scenes), and the last layer chooses per pixel between the three fillings,
+and paints on top. All that is done per neighbor is shared and then summed with weights, so the
+order of neighbors does not matter, and one set of weights serves any K, 0 as well.
 """
 
 from collections.abc import Iterable
@@ -22,9 +22,6 @@ from torch import Tensor, nn
 from ..errors import InputError
 from .conv import Conv2d
 from .thin_plate import thin_plate
-
-USUAL_K: Final = 1
-"""How many photos it is given unless told otherwise."""
 
 _MATCHED: Final = 2  # the level, at a quarter of the size, where neighbors are matched
 _FILLINGS: Final = 3  # smooth, coarse, copied
@@ -41,11 +38,13 @@ class CopyConfig:
         widths: channels at the whole, a half, a quarter ... of the size; at least four levels.
         blocks: residual blocks at the deepest level.
         reach: the largest displacement, as a share of the picture's side.
+        coarse: the shipped network whose coarse pictures it is trained on and given.
     """
 
     widths: tuple[int, ...] = (16, 32, 64, 128, 176)
     blocks: int = 2
     reach: float = 0.12
+    coarse: str = "sim-0"
 
     def __post_init__(self) -> None:
         if len(self.widths) < _MATCHED + 2 or min(self.widths) < 1 or self.blocks < 0:
@@ -164,7 +163,7 @@ class CopyUNet(nn.Module):
         self.config = config
         widths = config.widths
         self.encoder = _Encoder(3 + 1 + 3 + 3, widths)
-        self.neighbor_encoder = _Encoder(3, widths[: _MATCHED + 1])
+        self.neighbor_encoder = _Encoder(3 + 1, widths[: _MATCHED + 1])
         deepest = widths[-1]
         self.middle = nn.Sequential(
             _Attention(deepest), *(_Residual(deepest) for _ in range(config.blocks))
@@ -197,11 +196,12 @@ class CopyUNet(nn.Module):
         coarse = known + coarse * holes
         skips = self.encoder(torch.cat([known, holes, smooth, coarse], dim=1))
         features = self.middle(skips.pop())
+        similar = _with_mirror(known + smooth * holes, holes, neighbors)
         copied = coarse
         for up in self.up:
             features = up(features, skips.pop())
-            if len(skips) == _MATCHED and neighbors.shape[1]:
-                features, copied = self._copy(features, neighbors)
+            if len(skips) == _MATCHED:
+                features, copied = self._copy(features, similar)
         fillings = [smooth, coarse, copied]
         joined = torch.cat([F.relu(features), *fillings], dim=1)
         painted, choice = self.last(joined).float().split([3, _FILLINGS], dim=1)
@@ -211,18 +211,31 @@ class CopyUNet(nn.Module):
         )
         return out
 
-    def _copy(self, features: Tensor, neighbors: Tensor) -> tuple[Tensor, Tensor]:
-        """Features that know the neighbors, and the blend of what is copied: (B, 3, H, W)."""
-        count = neighbors.shape[1]
-        pixels = neighbors.flatten(0, 1)  # (B K, 3, H, W)
-        here = features.repeat_interleave(count, dim=0)  # (B K, C, h, w)
-        there = self.neighbor_encoder(pixels)[-1]
+    def _copy(self, features: Tensor, similar: Tensor) -> tuple[Tensor, Tensor]:
+        """Features that know the similar photos, and the blend of what is copied: (B, 3, H, W)."""
+        count = similar.shape[1]
+        there = self.neighbor_encoder(similar.flatten(0, 1))[-1]  # (B K, C, h, w)
+        here = features.repeat_interleave(count, dim=0)
+        pixels = similar[:, :, :3].flatten(0, 1)  # (B K, 3, H, W)
         matched, copies, weights = self.matching(here, there, pixels)
         shares = _apart(weights.float(), count).softmax(dim=1)  # (B, K, 1, h, w)
         seen = (shares * _apart(matched, count)).sum(dim=1)  # (B, C, h, w)
         large = _apart(_enlarge(shares.flatten(0, 1), pixels.shape[-2:]), count)
         copied = (large * _apart(copies, count)).sum(dim=1)  # (B, 3, H, W)
         return features + seen.to(features.dtype), copied
+
+
+def _with_mirror(filled: Tensor, holes: Tensor, neighbors: Tensor) -> Tensor:
+    """The mirrored photo and the neighbors, each beside what is known of it: (B, 1 + K, 4, H, W).
+
+    Args:
+        filled: (B, 3, H, W), the photo, its hole filled smoothly.
+        holes: (B, 1, H, W), 1 = hole.
+        neighbors: (B, K, 3, H, W), all known.
+    """
+    mirror = torch.cat([filled, 1 - holes], dim=1).flip(-1)
+    known = torch.ones_like(neighbors[:, :, :1])
+    return torch.cat([mirror[:, None], torch.cat([neighbors, known], dim=2)], dim=1)
 
 
 def _apart(maps: Tensor, count: int) -> Tensor:

@@ -58,7 +58,8 @@ class Evaluation:
         limit: take so many photos, drawn by the seed; None for all.
         databases: image databases for methods that look at similar photos.
         auxiliaries: what these are shown; see `auxiliaries`.
-        coarse: the method that fills holes for the search.
+        coarse: the method that fills holes for the search; the one that goes with each network if
+            left out.
         strokes: a stroke bank's file, or "synthetic".
         per_bucket: balanced holes in each bucket; None for as many as use every photo once.
         black_holes: masks of a plain folder have black holes.
@@ -78,7 +79,7 @@ class Evaluation:
     limit: int | None = None
     databases: tuple[Path, ...] = ()
     auxiliaries: tuple[Auxiliary, ...] = ("database",)
-    coarse: str = "pconv"
+    coarse: str | None = None
     strokes: str = "synthetic"
     per_bucket: int | None = None
     black_holes: bool = False

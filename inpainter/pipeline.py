@@ -7,19 +7,25 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..data.rasters import Stored
-from ..errors import InputError, WeightsError
+from ..errors import InputError
 from ..index_build.build import database_descriptor
 from ..index_build.descriptors import DescriptorConfig, load_descriptor, pick_device
 from ..index_build.manifest import Level
 from ..retrieval.database import ImageDatabase
 from ..retrieval.retriever import Retriever
-from .checkpoint import load
-from .copy_unet import USUAL_K, CopyUNet
 from .losses import composite
-from .unet import PConvUNet, SimUNet
+from .painters import (
+    CoarseNetwork,
+    LastNetwork,
+    coarse_of,
+    load_coarse,
+    load_last,
+    neighbors_of,
+    paint_last,
+)
 from .whole.canvas import Canvas, Mask, Photo, open_canvas
 from .whole.find_faces import FaceFinder, default_finder, find_faces
 from .whole.frames import Frame, cut, cut_hole
@@ -79,8 +85,8 @@ class Inpainter:
 
     def __init__(
         self,
-        coarse: PConvUNet,
-        network: SimUNet | CopyUNet,
+        coarse: CoarseNetwork,
+        network: LastNetwork,
         similar: Similar | None = None,
         *,
         k: int | None = None,
@@ -106,7 +112,7 @@ class Inpainter:
             InputError: K photos are to be borrowed from, and there is no `similar`; or K is not
                 the network's.
         """
-        self.k = _borrowed(network, k)
+        self.k = neighbors_of(network, k)
         if self.k and similar is None:
             raise InputError(
                 f"{self.k} similar photos are to be borrowed from: expected a database or "
@@ -124,7 +130,7 @@ class Inpainter:
         cls,
         database: Path | None = None,
         *,
-        coarse: str | Path = "pconv",
+        coarse: str | Path | None = None,
         network: str | Path = "sim-1",
         k: int | None = None,
         references: Sequence[Path] = (),
@@ -139,7 +145,8 @@ class Inpainter:
         Args:
             database: folder of an image database; may be left out where nothing is borrowed from
                 it.
-            coarse: the coarse network, by name or file.
+            coarse: the coarse network, by name or file; the one that goes with the network if left
+                out.
             network: our own or Sim-K, by name or file.
             k: how many photos it borrows from: any number for our own, 1 if left out.
             references: photos to borrow from instead, the most similar K of them.
@@ -156,8 +163,8 @@ class Inpainter:
             DatabaseError: the database cannot be used.
             ImageError: a reference photo cannot be used.
         """
-        last, finder = _loaded(network), default_finder()
-        k = _borrowed(last, k)
+        last, finder = load_last(network), default_finder()
+        k = neighbors_of(last, k)
         similar: Similar | None = None
         if k and auxiliary == "noise":
             similar = Noise(k)
@@ -166,7 +173,7 @@ class Inpainter:
             similar = Chosen(references, descriptor, k, size, finder)
         elif k and database is not None:
             similar = _from_database(database, k, size, auxiliary, device, verify)
-        first = load(coarse, PConvUNet)
+        first = load_coarse(coarse or coarse_of(last))
         return cls(first, last, similar, k=k, size=size, finder=finder, seed=seed, device=device)
 
     def __call__(self, photo: Photo, mask: Mask, *, black_holes: bool = False) -> Result:
@@ -225,21 +232,11 @@ class Inpainter:
                 scores, ids = nothing, nothing.long()
             else:
                 neighbors, scores, ids = found
-            whole = self._painted(photos, holes, coarse, neighbors)
-            whole = whole.clamp(0, 1)
+            channels = self._laid_out(neighbors.flatten(1, 2))  # (B, 3K, S, S)
+            similar = channels.view(neighbors.shape)
+            whole = paint_last(self._network, photos, holes, coarse, similar).clamp(0, 1)
             filled = composite(whole, photos, holes)
         return Painted(filled.cpu(), coarse.cpu(), neighbors, scores, ids, whole.cpu())
-
-    def _painted(self, photos: Tensor, holes: Tensor, coarse: Tensor, neighbors: Tensor) -> Tensor:
-        """What the last network gives."""
-        channels = self._laid_out(neighbors.flatten(1, 2))  # (B, 3K, S, S)
-        similar = channels.view(neighbors.shape)
-        whole: Tensor
-        if isinstance(self._network, CopyUNet):
-            whole = self._network(photos, holes, coarse, similar)
-        else:
-            whole = self._network(photos, holes, *([similar] if self.k else []))
-        return whole
 
     def _laid_out(self, tensor: Tensor) -> Tensor:
         """(B, C, S, S) with its channels last, a single one too: else joining tensors is slow."""
@@ -299,27 +296,6 @@ class _Work:
         frames = tuple(square.frame for square in self.squares)
         photo = self.canvas.finished()
         return Result(photo, holes, coarse, painted, neighbors, scores, ids, frames)
-
-
-def _loaded(source: str | Path) -> SimUNet | CopyUNet:
-    network = load(source, nn.Module)
-    if not isinstance(network, (SimUNet, CopyUNet)):
-        raise WeightsError(
-            f"{source}: expected a network that paints last, found a {type(network).__name__}"
-        )
-    return network
-
-
-def _borrowed(network: SimUNet | CopyUNet, k: int | None) -> int:
-    """How many photos a network borrows from."""
-    own = network.config.k if isinstance(network, SimUNet) else None
-    if own is None:
-        return USUAL_K if k is None else k
-    if k not in (None, own):
-        raise InputError(
-            f"-k {k}: expected a network that borrows from {k} photos, found one of {own}"
-        )
-    return own
 
 
 def _from_database(

@@ -54,7 +54,7 @@ def plan(
     methods: Sequence[str],
     databases: Sequence[Path],
     auxiliaries: Sequence[Auxiliary],
-    coarse: str,
+    coarse: str | None,
     seed: int,
 ) -> list[Planned]:
     """Every method; one that looks at similar photos once for each database and auxiliary.
@@ -65,7 +65,7 @@ def plan(
         methods: sources, or NAME=SOURCE.
         databases: image databases; `ALBUM_ONLY` for none beside the album.
         auxiliaries: what to show.
-        coarse: source of the method that fills holes for the search.
+        coarse: source of the method that fills holes for the search; each method's own if None.
         seed: of random auxiliaries.
 
     Raises:
@@ -87,7 +87,9 @@ def plan(
                     continue  # it does not come from a database
                 name = label + (f" [{database.stem}]" if database and number else "")
                 name += "" if kind == auxiliaries[0] else f" ({kind})"
-                found.append(_planned(name, source, built, kind, database, coarse, seed))
+                found.append(
+                    _planned(name, source, built, kind, database, coarse or built.coarse, seed)
+                )
     labels = [one.label for one in found]
     if repeated := {label for label in labels if labels.count(label) > 1}:
         raise InputError(f"methods: expected different names, found {', '.join(repeated)} twice")

@@ -35,11 +35,13 @@ class Built(NamedTuple):
         method: what fills holes.
         k: similar photos that it looks at; 0 for none.
         fingerprint: changes when the method does: its name, or a hash of weights or source.
+        coarse: the source of the method that fills holes for the search, unless told otherwise.
     """
 
     method: Method
     k: int
     fingerprint: str
+    coarse: str = "pconv"
 
 
 def build_method(source: str, similar: Similar, device: str = "cpu") -> Built:
@@ -66,4 +68,4 @@ def build_method(source: str, similar: Similar, device: str = "cpu") -> Built:
     name = source if k is None else name
     path = SHIPPED / f"{name}.safetensors" if name in shipped() else Path(name)
     network = NetworkMethod(path, similar, k, device, others=[*METHODS, "module:function"])
-    return Built(network, network.k, network.fingerprint)
+    return Built(network, network.k, network.fingerprint, network.coarse)

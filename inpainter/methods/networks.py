@@ -10,8 +10,9 @@ from ...data.files import sha256
 from ...errors import InputError, WeightsError
 from ...index_build.tensors import tensors_sha256
 from ..checkpoint import load, shipped
-from ..copy_unet import USUAL_K, CopyUNet
-from ..unet import PConvUNet
+from ..copy_unet import CopyUNet
+from ..painters import CoarseNetwork, coarse_of, load_coarse, neighbors_of, paint_last
+from ..unet import PConvUNet, SimUNet
 from .signature import Similar
 
 
@@ -20,6 +21,7 @@ class NetworkMethod:
 
     Attributes:
         k: similar photos that it looks at.
+        coarse: the network whose coarse pictures they are searched with, if there are any.
         fingerprint: of its weights.
     """
 
@@ -47,32 +49,27 @@ class NetworkMethod:
             known = ", ".join([*others, *shipped()])
             raise WeightsError(f"{path}: expected a weights file or one of {known}; found neither")
         self._network: nn.Module = load(path, nn.Module).to(device)
-        self._coarse: nn.Module | None = None
-        if isinstance(self._network, CopyUNet):
-            k = USUAL_K if k is None else k
-            self._coarse = load("pconv", PConvUNet).to(device)
-        elif k is None:
-            k = getattr(getattr(self._network, "config", None), "k", None)
-        else:
-            raise InputError(f"{path}: expected a network that takes any number, to give it {k}")
-        if k is None:
+        self._coarse: CoarseNetwork | None = None
+        self.k, self.coarse, self.fingerprint = 0, "", sha256(path)
+        if isinstance(self._network, (SimUNet, CopyUNet)):
+            self.k = neighbors_of(self._network, k)
+            self.coarse = coarse_of(self._network) if self.k else ""
+        elif not isinstance(self._network, PConvUNet):
             found = type(self._network).__name__
             raise WeightsError(f"{path}: expected a network that paints photos, found a {found}")
-        self.k = k
-        self.fingerprint = sha256(path)
-        if self._coarse is not None:
-            self.fingerprint += f" {tensors_sha256(self._coarse.state_dict())} {k}"
+        elif k:
+            raise InputError(f"{path}: expected a network that looks at {k} similar photos")
+        if isinstance(self._network, CopyUNet):
+            self._coarse = load_coarse(self._network.config.coarse).to(device)
+            self.fingerprint += f" {tensors_sha256(self._coarse.state_dict())} {self.k}"
         self._similar, self._device = similar, device
 
     @torch.inference_mode()
     def __call__(self, photos: Tensor, masks: Tensor) -> Tensor:
         """Fill the holes."""
-        inputs = [photos.to(self._device), masks.to(self._device)]
-        if self._coarse is not None:
-            inputs.append(self._coarse(*inputs).clamp(0, 1))
-            if not self.k:
-                inputs.append(photos.new_empty(len(photos), 0, *photos.shape[1:]))
+        here, holes = photos.to(self._device), masks.to(self._device)
+        coarse = self._coarse(here, holes).clamp(0, 1) if self._coarse is not None else here
+        similar = photos.new_empty(len(photos), 0, *photos.shape[1:])
         if self.k:
-            inputs.append(self._similar(photos, masks, self.k))
-        painted: Tensor = self._network(*(values.to(self._device) for values in inputs))
-        return painted.cpu()
+            similar = self._similar(photos, masks, self.k)
+        return paint_last(self._network, here, holes, coarse, similar.to(self._device)).cpu()

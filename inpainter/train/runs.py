@@ -15,6 +15,7 @@ from .. import checkpoint
 from ..copy_unet import CopyConfig, CopyUNet
 from ..dcgan import DCGANTask, GeneratorConfig
 from ..features import FeatureName, load_features
+from ..painters import CoarseNetwork, load_coarse
 from ..training import RunOptions, Task, train
 from ..unet import VARIANTS, PConvUNet, SimUNet, UNetConfig, build_unet, more_neighbors
 from .batches import Batches, FaceBatches, InpaintingBatches, PhotoSet
@@ -160,15 +161,15 @@ def _network(run: PaintingRun) -> PConvUNet | SimUNet | CopyUNet:
 
 def _new_network(run: PaintingRun) -> PConvUNet | SimUNet | CopyUNet:
     if run.kind == "copy":
-        return CopyUNet(CopyConfig())
+        return CopyUNet(CopyConfig(coarse=run.coarse or CopyConfig.coarse))
     if run.variant not in VARIANTS:
         raise InputError(f"--variant {run.variant}: expected one of {', '.join(VARIANTS)}")
     return build_unet(UNetConfig(run.kind, VARIANTS[run.variant], run.k))
 
 
-def _coarse(source: str) -> PConvUNet:
+def _coarse(source: str) -> CoarseNetwork:
     """What paints the coarse picture; it is not trained."""
-    return checkpoint.load(source, PConvUNet).requires_grad_(requires_grad=False)
+    return load_coarse(source).requires_grad_(requires_grad=False)
 
 
 def _begin(new: PConvUNet | SimUNet | CopyUNet, path: Path) -> PConvUNet | SimUNet | CopyUNet:

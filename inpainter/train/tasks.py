@@ -8,6 +8,7 @@ from torchvision.utils import make_grid
 
 from ..copy_unet import CopyUNet
 from ..losses import LossWeights, composite, inpainting_loss
+from ..painters import CoarseNetwork, paint_last
 from ..patch_discriminator import PatchDiscriminator, adversarial_loss, discriminator_loss
 from ..training import Update
 from ..unet import PConvUNet, SimUNet
@@ -30,13 +31,14 @@ def paint(
         what it painted, the truth and the hole, floats (B, C, H, W).
     """
     truth, hole = to_float(batch["photos"]), batch["holes"].float()
-    more = []
+    first = truth
     if coarse is not None:
         with torch.no_grad():
-            more.append(coarse(truth, hole).float().clamp(0, 1))
+            first = coarse(truth, hole).float().clamp(0, 1)
+    neighbors = truth.new_empty(len(truth), 0, *truth.shape[1:])
     if "neighbors" in batch:
-        more.append(to_float(batch["neighbors"]))
-    return network(truth, hole, *more).float(), truth, hole
+        neighbors = to_float(batch["neighbors"])
+    return paint_last(network, truth, hole, first, neighbors).float(), truth, hole
 
 
 class InpaintingTask:
@@ -56,7 +58,7 @@ class InpaintingTask:
         features: nn.Module | None,
         weights: LossWeights,
         validation: Sequence[Batch] = (),
-        coarse: PConvUNet | None = None,
+        coarse: CoarseNetwork | None = None,
     ) -> None:
         """Join them.
 

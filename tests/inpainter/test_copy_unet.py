@@ -60,10 +60,25 @@ def test_what_stands_in_the_hole_or_coarse_outside_it_is_not_seen() -> None:
 def test_before_training_it_blends_its_three_fillings() -> None:
     photos, holes, coarse, neighbors = inputs(2)
     smooth = thin_plate(photos, holes).clamp(0, 1)
-    fillings = [smooth, torch.where(holes.bool(), coarse, photos), neighbors.mean(dim=1)]
+    mirror = torch.where(holes.bool(), smooth, photos).flip(-1)
+    copied = (mirror + neighbors.sum(dim=1)) / 3
+    fillings = [smooth, torch.where(holes.bool(), coarse, photos), copied]
     shares = torch.tensor([2.0, 0.0, 0.0]).softmax(dim=0)
     expected = sum(share * filling for share, filling in zip(shares, fillings, strict=True))
     torch.testing.assert_close(CopyUNet(TINY)(photos, holes, coarse, neighbors), expected)
+
+
+@torch.no_grad()
+def test_what_the_mirror_puts_into_the_hole_is_looked_at() -> None:
+    photos, _, coarse, neighbors = inputs(0)
+    holes = torch.zeros(2, 1, 32, 32)
+    holes[..., 4:12, 4:12] = 1
+    built = network()
+    before = built(photos, holes, coarse, neighbors)
+    opposite = photos.clone()
+    opposite[..., 4:12, -12:-4] = 0.5  # what the mirror puts into the hole
+    inside = (slice(None), slice(None), slice(4, 12), slice(4, 12))
+    assert (built(opposite, holes, coarse, neighbors) - before)[inside].abs().max() > 1e-4
 
 
 def test_a_shift_moves_pixels_by_that_share_of_the_side() -> None:

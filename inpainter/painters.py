@@ -1,0 +1,111 @@
+"""Networks that paint, by the part they have: the coarse picture, or the last one."""
+
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from torch import Tensor, nn
+
+from ..errors import InputError, WeightsError
+from .checkpoint import load
+from .copy_unet import CopyUNet
+from .unet import PConvUNet, SimUNet
+
+CoarseNetwork: TypeAlias = PConvUNet | SimUNet
+"""(photos (B, 3, H, W), holes (B, 1, H, W)) to (B, 3, H, W); a SimUNet here is a Sim-0."""
+
+LastNetwork: TypeAlias = SimUNet | CopyUNet
+
+USUAL_K: Final = 1
+"""How many photos our own network, which takes any number, is given unless told otherwise."""
+
+_PAPERS_COARSE: Final = "pconv"
+
+
+def load_coarse(source: str | Path) -> CoarseNetwork:
+    """Read a network that needs no similar photos.
+
+    Args:
+        source: a shipped name or a file.
+
+    Raises:
+        WeightsError: it cannot be read, or is another network's.
+    """
+    network = load(source, nn.Module)
+    if isinstance(network, PConvUNet) or (isinstance(network, SimUNet) and network.config.k == 0):
+        return network
+    raise WeightsError(
+        f"{source}: expected a network that needs no similar photos, found {_described(network)}"
+    )
+
+
+def load_last(source: str | Path) -> LastNetwork:
+    """Read a network that paints last.
+
+    Args:
+        source: a shipped name or a file.
+
+    Raises:
+        WeightsError: it cannot be read, or is another network's.
+    """
+    network = load(source, nn.Module)
+    if isinstance(network, (SimUNet, CopyUNet)):
+        return network
+    raise WeightsError(
+        f"{source}: expected a network that paints last, found {_described(network)}"
+    )
+
+
+def coarse_of(network: LastNetwork) -> str:
+    """The shipped network whose coarse pictures a last network goes with."""
+    return network.config.coarse if isinstance(network, CopyUNet) else _PAPERS_COARSE
+
+
+def neighbors_of(network: LastNetwork, k: int | None = None) -> int:
+    """How many photos a network borrows from.
+
+    Args:
+        network: Sim-K has its own K; our own takes any number.
+        k: how many are wished for.
+
+    Raises:
+        InputError: Sim-K's K is another.
+    """
+    if isinstance(network, CopyUNet):
+        return USUAL_K if k is None else k
+    if k not in (None, network.config.k):
+        raise InputError(
+            f"-k {k}: expected a network that borrows from {k} photos, found one of "
+            f"{network.config.k}"
+        )
+    return network.config.k
+
+
+def paint_last(
+    network: nn.Module, photos: Tensor, holes: Tensor, coarse: Tensor, neighbors: Tensor
+) -> Tensor:
+    """Fill holes with any network that paints, given all that any of them looks at.
+
+    Args:
+        network: a coarse network, Sim-K or our own.
+        photos: (B, 3, H, W) in [0, 1].
+        holes: (B, 1, H, W), 1 = hole.
+        coarse: (B, 3, H, W), which our own network looks at.
+        neighbors: (B, K, 3, H, W), which Sim-K and our own look at.
+
+    Returns:
+        (B, 3, H, W), known pixels included, not clamped.
+    """
+    painted: Tensor
+    kind = getattr(network, "module", network)  # what is trained may be wrapped by PyTorch's DDP
+    if isinstance(kind, CopyUNet):
+        painted = network(photos, holes, coarse, neighbors)
+    elif isinstance(kind, SimUNet):
+        painted = network(photos, holes, neighbors)
+    else:
+        painted = network(photos, holes)
+    return painted
+
+
+def _described(network: nn.Module) -> str:
+    config = getattr(network, "config", None)
+    return f"a {type(network).__name__} of {config}" if config else f"a {type(network).__name__}"

@@ -113,6 +113,12 @@ _PAINTING = [
     ),
     click.option("--feature-weights", type=_path(), help="A file of its weights."),
     click.option(
+        "--sharpness",
+        default=0.0,
+        show_default=True,
+        help="Weight of as much detail in the hole as the truth has, against blur; try 5.",
+    ),
+    click.option(
         "--adversarial",
         default=0.0,
         show_default=True,

@@ -45,6 +45,7 @@ class PaintingRun:
         initial: weights to begin with in place of random ones; those of a Sim-K with a smaller K
             begin as a network that does not look at the neighbors it has not seen yet.
         coarse: for "copy", the network that paints the coarse picture: a shipped name or a path.
+        sharpness: weight of `losses.sharpness_loss`.
         adversarial: weight of a judge's verdict in the loss; 0 trains without one.
         bn_frozen: keep the encoder's batch norms as they are, to fine-tune "pconv".
         seed: of weights, order and mirroring; masks have the published seed, 0, so that the
@@ -64,6 +65,7 @@ class PaintingRun:
     feature_weights: Path | None = None
     initial: Path | None = None
     coarse: str | None = None
+    sharpness: float = 0.0
     adversarial: float = 0.0
     bn_frozen: bool = False
     seed: int = 0
@@ -105,7 +107,8 @@ def train_painting(
         MaskConfig(shape=shape, balanced=run.balanced and shape == "strokes")
         for shape in run.shapes
     ]
-    recipe = replace(recipe, loss=replace(recipe.loss, adversarial=run.adversarial))
+    against_blur = {"sharpness": run.sharpness, "adversarial": run.adversarial}
+    recipe = replace(recipe, loss=replace(recipe.loss, **against_blur))
     batches = InpaintingBatches(photos, masks, bank, recipe, run.seed, vary=run.kind == "copy")
     needed = recipe.loss.need_features
     features = load_features(run.features, run.feature_weights) if needed else None

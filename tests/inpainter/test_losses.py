@@ -17,6 +17,7 @@ from simpaint.inpainter.losses import (
     inpainting_loss,
     l1_sums,
     perceptual_loss,
+    sharpness_loss,
     style_loss,
     total_variation,
     valid_loss,
@@ -142,3 +143,32 @@ def test_gradient_energy_counts_pairs_inside_the_hole_of_each_photo() -> None:
                 pair = HOLE[b, 0, y, x] * HOLE[b, 0, y + down, x + right]
                 expected[b] += pair * (OUT[b, c, y + down, x + right] - OUT[b, c, y, x]) ** 2
     torch.testing.assert_close(gradient_energy(OUT, HOLE), expected)
+
+
+def test_sharpness_compares_windows_of_8_pixels_as_the_loop_does() -> None:
+    def energy(photo: Tensor, top: int, left: int) -> float:
+        total = 0.0
+        for c, y, x in np.ndindex(3, 8, 8):
+            for down, right in ((1, 0), (0, 1)):
+                here, there = (top + y, left + x), (top + y + down, left + x + right)
+                if min(here) >= 0 and there[0] < 9 and there[1] < 11:
+                    pair = HOLE[0, 0][here] * HOLE[0, 0][there]
+                    total += float(pair * (photo[c][there] - photo[c][here]) ** 2)
+        return (total / 64 + 1e-4) ** 0.5
+
+    errors = [
+        abs(energy(OUT[0], top, left) - energy(TRUTH[0], top, left))
+        for top in range(-4, 9 + 4 - 7, 4)
+        for left in range(-4, 11 + 4 - 7, 4)
+    ]
+    found = sharpness_loss(OUT[:1], TRUTH[:1], HOLE[:1]).item()
+    assert found == pytest.approx(np.mean(errors), rel=1e-4)
+
+
+def test_a_flat_filling_has_a_loss_of_sharpness_and_a_finite_gradient() -> None:
+    flat = torch.full_like(TRUTH, 0.5).requires_grad_()
+    loss = sharpness_loss(flat, TRUTH, torch.ones_like(HOLE))
+    assert loss > sharpness_loss(TRUTH, TRUTH, torch.ones_like(HOLE)) == 0
+    loss.backward()
+    assert flat.grad is not None
+    assert flat.grad.isfinite().all()

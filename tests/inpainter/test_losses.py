@@ -1,5 +1,7 @@
 """Equation 1, term by term, against loops written from the papers."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -154,7 +156,7 @@ def test_sharpness_compares_windows_of_8_pixels_as_the_loop_does() -> None:
                 if min(here) >= 0 and there[0] < 9 and there[1] < 11:
                     pair = HOLE[0, 0][here] * HOLE[0, 0][there]
                     total += float(pair * (photo[c][there] - photo[c][here]) ** 2)
-        return (total / 64 + 1e-4) ** 0.5
+        return math.sqrt(total / 64 + 1e-4)
 
     errors = [
         abs(energy(OUT[0], top, left) - energy(TRUTH[0], top, left))
@@ -169,6 +171,6 @@ def test_a_flat_filling_has_a_loss_of_sharpness_and_a_finite_gradient() -> None:
     flat = torch.full_like(TRUTH, 0.5).requires_grad_()
     loss = sharpness_loss(flat, TRUTH, torch.ones_like(HOLE))
     assert loss > sharpness_loss(TRUTH, TRUTH, torch.ones_like(HOLE)) == 0
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     assert flat.grad is not None
     assert flat.grad.isfinite().all()

@@ -138,7 +138,8 @@ def test_our_own_network_is_trained_against_blur_on_any_number_of_neighbors(
     out = tmp_path / "run"
     simpaint(
         "train", "copy", database, "-k", "2", "--neighbors", table, "--coarse", coarse,
-        "--sharpness", "5", "--adversarial", "0.01", "--features", "none", "--recipe", "small-cpu", "--out", out, *TINY,
+        "--sharpness", "5", "--adversarial", "0.01", "--features", "none",
+        "--recipe", "small-cpu", "--out", out, *TINY,
     )  # fmt: skip
     network = checkpoint.load(out / "network.safetensors", CopyUNet)
     photos, holes = torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32)

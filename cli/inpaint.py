@@ -39,8 +39,10 @@ _path = click.Path(path_type=Path)
 )
 @click.option(
     "--network",
-    help="Last network by name or file: sim-0, sim-1, sim-3, or for any -k simpaint-small, closer "
-    "in thin holes and not yet in wide ones.  [default: sim-K]",
+    default="simpaint-small",
+    show_default=True,
+    help="Last network by name or file: our own, which takes any -k, or the paper's sim-0, sim-1, "
+    "sim-3.",
 )
 @click.option("--coarse", help="First network, name or file.  [default: what goes with the last]")
 @click.option("--black-holes", is_flag=True, help="The mask's holes are black.")
@@ -99,7 +101,7 @@ def _load(options: dict[str, Any]) -> "Inpainter":
     return Inpainter.load(
         options["database"],
         coarse=options["coarse"],
-        network=options["network"] or f"sim-{1 if options['k'] is None else options['k']}",
+        network=options["network"],
         k=options["k"],
         references=options["references"],
         auxiliary=options["auxiliary"],

@@ -131,7 +131,7 @@ class Inpainter:
         database: Path | None = None,
         *,
         coarse: str | Path | None = None,
-        network: str | Path = "sim-1",
+        network: str | Path = "simpaint-small",
         k: int | None = None,
         references: Sequence[Path] = (),
         auxiliary: Auxiliary = "database",

@@ -127,21 +127,18 @@ def _hole(mask: Mask, *, black_holes: bool) -> NDArray[np.bool_]:
 
 def _filled(pixels: NDArray[Any], hole: NDArray[np.bool_]) -> NDArray[Any]:
     """A copy whose hole is filled smoothly, at a reduced size, from what is around it."""
-    filled = np.array(pixels)
     if not hole.any():
-        return filled
+        return np.array(pixels)
     height, width = hole.shape
     scale = min(1.0, _COARSE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     known = cv2.resize((~hole).astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    where = np.broadcast_to(hole[..., None], filled.shape)
-    np.copyto(filled, 0, where=where)
-    total = cv2.resize(filled, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    masked = cv2.copyTo(pixels, (~hole).view(np.uint8))
+    total = cv2.resize(masked, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     unknown = known < 0.5 if (known >= 0.5).any() else known < known.max()
     means = np.asarray(total / np.maximum(known, 1e-6)[..., None], np.float32)
     coarse = membrane(means, unknown)
-    if filled.dtype.kind == "u":
-        coarse = np.rint(coarse.clip(0, white_of(filled.dtype)))
-    smooth = cv2.resize(coarse.astype(filled.dtype), (width, height))
-    np.copyto(filled, smooth, where=where)
-    return filled
+    if pixels.dtype.kind == "u":
+        coarse = np.rint(coarse.clip(0, white_of(pixels.dtype)))
+    smooth = cv2.resize(coarse.astype(pixels.dtype), (width, height))
+    return np.asarray(cv2.copyTo(smooth, hole.view(np.uint8), masked))

@@ -81,11 +81,11 @@ def grain(
 
 def high_pass(picture: Floats, valid: NDArray[np.bool_], scale: float) -> Floats:
     """What a picture (H, W, 3) has at the finest scale, from its valid pixels alone; else 0."""
-    mask = valid.astype(np.float32)[..., None]
-    sigma = _sigma(scale)
-    weight = cv2.GaussianBlur(mask, (0, 0), sigma)[..., None]
-    smooth = cv2.GaussianBlur(picture * mask, (0, 0), sigma) / np.maximum(weight, 1e-6)
-    return np.asarray((picture - smooth) * mask, np.float32)
+    mask, sigma = valid.view(np.uint8), _sigma(scale)
+    weight = np.asarray(cv2.GaussianBlur(valid.astype(np.float32), (0, 0), sigma))[..., None]
+    smooth = cv2.GaussianBlur(cv2.copyTo(picture, mask), (0, 0), sigma)
+    details = picture - smooth / np.maximum(weight, 1e-6)
+    return np.asarray(cv2.copyTo(details, mask), np.float32)
 
 
 def _quiet_patches(details: Floats, valid: NDArray[np.bool_], side: int) -> Floats | None:

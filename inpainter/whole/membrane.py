@@ -31,23 +31,22 @@ def membrane(values: Floats, hole: NDArray[np.bool_]) -> Floats:
         return values
     if hole.all():
         return np.zeros_like(values)
-    known = np.broadcast_to(~hole[..., None], values.shape)
-    filled = _from_coarser(values, hole)
-    np.copyto(filled, values, where=known)
+    known = (~hole).view(np.uint8)
+    filled = cv2.copyTo(values, known, _from_coarser(values, hole))
     for _ in range(_SWEEPS if max(hole.shape) <= _SMALL else _FEWER):
         relaxed = cv2.filter2D(filled, -1, _CROSS, borderType=cv2.BORDER_REPLICATE)
-        filled = np.asarray(relaxed, np.float32).reshape(values.shape)
-        np.copyto(filled, values, where=known)
-    return filled
+        filled = cv2.copyTo(values, known, relaxed)
+    return np.asarray(filled, np.float32).reshape(values.shape)
 
 
 def _from_coarser(values: Floats, hole: NDArray[np.bool_]) -> Floats:
     """A first filling: that of the picture at half its size."""
     height, width, channels = values.shape
     size = (-(-width // 2), -(-height // 2))
-    known = (~hole).astype(np.float32)
-    weight = cv2.resize(known, size, interpolation=cv2.INTER_AREA)
-    total = cv2.resize(values * known[..., None], size, interpolation=cv2.INTER_AREA)
+    known = ~hole
+    weight = cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    masked = cv2.copyTo(values, known.view(np.uint8))
+    total = cv2.resize(masked, size, interpolation=cv2.INTER_AREA)
     means = total.reshape(*weight.shape, channels) / np.maximum(weight, 1e-6)[..., None]
     coarse = membrane(means.astype(np.float32), weight == 0)
     finer = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)

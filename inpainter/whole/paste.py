@@ -41,13 +41,15 @@ def match_border(painted: Floats, photo: Floats, hole: Holes) -> Floats:
 
 
 def _matched(painted: Floats, photo: Floats, hole: Holes) -> Floats:
-    wide = cv2.dilate(hole.view(np.uint8), _NEIGHBORS).view(np.bool_)
-    core = cv2.erode(hole.view(np.uint8), _NEIGHBORS).view(np.bool_)
+    mask = hole.view(np.uint8)
+    wide = cv2.dilate(mask, _NEIGHBORS).view(np.bool_)
     beyond = hole if wide.all() else wide
     shift = membrane(_near_mean(photo - painted, ~beyond), beyond)
-    inside = np.where(hole[..., None], painted + shift, photo)
-    rim = hole & ~core
-    return np.where(rim[..., None], _near_mean(inside, ~rim), inside)
+    inside: Floats = photo.copy()
+    cv2.copyTo(painted + shift, mask, inside)
+    rim = mask - cv2.erode(mask, _NEIGHBORS)
+    cv2.copyTo(_near_mean(inside, rim == 0), rim, inside)
+    return inside
 
 
 def _around(hole: Holes) -> Box:
@@ -61,9 +63,8 @@ def _around(hole: Holes) -> Box:
 
 def _near_mean(values: Floats, valid: Holes) -> Floats:
     """The mean of the valid pixels among each and its eight neighbors; 0 where there are none."""
-    weight = valid.astype(np.float32)
-    count = np.asarray(cv2.blur(weight, (3, 3)))[..., None]
-    total = cv2.blur(values * weight[..., None], (3, 3))
+    count = np.asarray(cv2.blur(valid.astype(np.float32), (3, 3)))[..., None]
+    total = cv2.blur(cv2.copyTo(values, valid.view(np.uint8)), (3, 3))
     return np.asarray(total / np.maximum(count, 1e-6), np.float32)
 
 

@@ -11,11 +11,8 @@ from torch import Tensor
 
 from ..data.rasters import Stored
 from ..errors import InputError
-from ..index_build.build import database_descriptor
 from ..index_build.descriptors import DescriptorConfig, load_descriptor, pick_device
 from ..index_build.manifest import Level
-from ..retrieval.database import ImageDatabase
-from ..retrieval.retriever import Retriever
 from .losses import composite
 from .painters import (
     CoarseNetwork,
@@ -27,10 +24,11 @@ from .painters import (
     paint_last,
 )
 from .whole.canvas import Canvas, Mask, Photo, open_canvas
+from .whole.each import for_each
 from .whole.find_faces import FaceFinder, default_finder, find_faces
 from .whole.frames import Frame, cut, cut_hole
 from .whole.paste import match_border, paste
-from .whole.similar import AnyPhotos, Auxiliary, Chosen, MostSimilar, Noise, Similar
+from .whole.similar import Auxiliary, Chosen, Noise, Similar, from_database
 from .whole.squares import Square, plan
 
 
@@ -172,7 +170,7 @@ class Inpainter:
             descriptor = load_descriptor(DescriptorConfig(), device)
             similar = Chosen(references, descriptor, k, size, finder)
         elif k and database is not None:
-            similar = _from_database(database, k, size, auxiliary, device, verify)
+            similar = from_database(database, k, size, auxiliary, device, verify)
         first = load_coarse(coarse or coarse_of(last))
         return cls(first, last, similar, k=k, size=size, finder=finder, seed=seed, device=device)
 
@@ -198,17 +196,18 @@ class Inpainter:
         self, photos: Sequence[Photo], masks: Sequence[Mask], *, black_holes: bool = False
     ) -> list[Result]:
         """Fill the holes of several photos at once: see `__call__`."""
-        works = [
-            self._begin(open_canvas(photo, mask, black_holes=black_holes))
-            for photo, mask in zip(photos, masks, strict=True)
-        ]
+
+        def begin(photo: Photo, mask: Mask) -> _Work:
+            return self._begin(open_canvas(photo, mask, black_holes=black_holes))
+
+        works = for_each(begin, zip(photos, masks, strict=True))
         for turn in range(max((len(work.squares) for work in works), default=0)):
             active = [work for work in works if turn < len(work.squares)]
-            seen = [work.look(work.squares[turn], self.size) for work in active]
+            seen = for_each(_Work.look, [(work, turn, self.size) for work in active])
             pictures, holes = (torch.stack(parts) for parts in zip(*seen, strict=True))
             painted = self.paint(pictures, holes, [work.rng for work in active])
-            for i, work in enumerate(active):
-                work.take(turn, pictures[i], holes[i], Painted(*(part[i] for part in painted)))
+            squares = map(Painted, *painted)
+            for_each(_Work.take, zip(active, [turn] * len(active), seen, squares, strict=True))
         return [work.result(self.size, self.k) for work in works]
 
     def paint(
@@ -263,20 +262,22 @@ class _Work:
         self._holes: list[Tensor] = []
         self._painted: list[Painted] = []
 
-    def look(self, square: Square, size: int) -> tuple[Tensor, Tensor]:
+    def look(self, turn: int, size: int) -> tuple[Tensor, Tensor]:
         """What the networks see: (3, S, S) in [0, 1] and the hole (1, S, S)."""
-        picture = cut(self.canvas.pixels, square.frame, size) / np.float32(self.canvas.white)
-        hole = cut_hole(self.canvas.unknown, square.frame, size)
+        frame = self.squares[turn].frame
+        picture = cut(self.canvas.pixels, frame, size) / np.float32(self.canvas.white)
+        hole = cut_hole(self.canvas.unknown, frame, size)
         tensor = torch.from_numpy(picture.clip(0, 1)).permute(2, 0, 1)
         return tensor, torch.from_numpy(hole)[None].float()
 
-    def take(self, turn: int, picture: Tensor, hole: Tensor, painted: Painted) -> None:
+    def take(self, turn: int, seen: tuple[Tensor, Tensor], painted: Painted) -> None:
         """Put a painted square into the photo."""
+        picture, hole = seen
         self._holes.append(hole)
         self._painted.append(painted)
         square, canvas = self.squares[turn], self.canvas
-        out, seen = (part.permute(1, 2, 0).contiguous().numpy() for part in (painted.raw, picture))
-        whole = match_border(out, seen, hole[0].numpy() > 0)
+        out, known = (part.permute(1, 2, 0).contiguous().numpy() for part in (painted.raw, picture))
+        whole = match_border(out, known, hole[0].numpy() > 0)
         own = (square.box, square.own)
         paste(canvas.pixels, canvas.white, square.frame, whole, own, canvas.unknown, self.rng)
         canvas.unknown[square.box] &= ~square.own
@@ -296,13 +297,3 @@ class _Work:
         frames = tuple(square.frame for square in self.squares)
         photo = self.canvas.finished()
         return Result(photo, holes, coarse, painted, neighbors, scores, ids, frames)
-
-
-def _from_database(
-    folder: Path, k: int, size: int, auxiliary: Auxiliary, device: str, verify: Level
-) -> Similar:
-    database = ImageDatabase.open(folder, verify)
-    if auxiliary == "random":
-        return AnyPhotos(database, k, size)
-    descriptor = database_descriptor(folder, database.manifest, device=device)
-    return MostSimilar(database, Retriever(database, descriptor, k, size))

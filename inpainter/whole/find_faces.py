@@ -5,6 +5,7 @@ frontal cascade, which is always there, gives its place and size only.
 """
 
 from collections.abc import Sequence
+from copy import deepcopy
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
@@ -43,8 +44,10 @@ class _Look(NamedTuple):
     smallest: int
 
 
-# dlib's detector knows faces of 80 pixels, and doubles the photo for smaller ones.
+# dlib's detector knows faces of 80 pixels, and doubles the photo for smaller ones. What a look
+# takes grows with the photo's area: one at most photos' faces costs a tenth of the last.
 _GLANCE: Final = _Look(160, 80)
+_LOOK: Final = _Look(256, 80)
 _GAZE: Final = _Look(400, 40)
 
 # Of dlib's detector: 0 misses half-hidden faces, -1 finds many that are none.
@@ -70,7 +73,7 @@ class Face(NamedTuple):
 
 
 class FaceFinder(Protocol):
-    """A detector."""
+    """A detector; several threads may call it at once."""
 
     def __call__(self, photo: Pixels, hole: NDArray[np.bool_], smallest: int) -> list[Face]:
         """Find faces.
@@ -101,6 +104,7 @@ class DlibFinder:
         import dlib
 
         self._detector: Any = dlib.get_frontal_face_detector()
+        self._idle: list[Any] = []  # copies: a detector serves one thread at a time
         self._landmarks: Any = dlib.shape_predictor(
             str(models / "shape_predictor_5_face_landmarks.dat")
         )
@@ -108,7 +112,7 @@ class DlibFinder:
     def __call__(self, photo: Pixels, hole: NDArray[np.bool_], smallest: int) -> list[Face]:
         """Find faces: see `FaceFinder`."""
         doubled = int(smallest < _GLANCE.smallest)
-        boxes, scores, _ = self._detector.run(photo, doubled, _THRESHOLD)
+        boxes, scores = self._boxes(photo, doubled)
         faces = []
         for box, score in zip(boxes, scores, strict=True):
             corners = (complex(box.left(), box.top()), complex(box.right() + 1, box.bottom() + 1))
@@ -122,6 +126,16 @@ class DlibFinder:
                 frame = _frame_of_landmarks(points, np.ones_like(seen), whole)
             faces.append(Face(frame or whole, float(score)))
         return faces
+
+    def _boxes(self, photo: Pixels, doubled: int) -> tuple[Any, Any]:
+        """Rectangles and their scores, by a detector that no other thread uses meanwhile."""
+        try:
+            detector = self._idle.pop()
+        except IndexError:
+            detector = deepcopy(self._detector)
+        boxes, scores, _ = detector.run(photo, doubled, _THRESHOLD)
+        self._idle.append(detector)
+        return boxes, scores
 
 
 class CascadeFinder:
@@ -207,8 +221,8 @@ def search(
 def find_faces(photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder) -> list[Frame]:
     """The faces that a hole touches, the surest first.
 
-    The whole photo is searched at a reduced size for large faces, then for smaller ones, then ever
-    smaller surroundings of the hole, each at that size, until sure faces contain most of the hole.
+    The whole photo is searched at a reduced size for large faces, then twice for smaller ones, then
+    ever smaller surroundings of the hole, each at that size, until sure faces contain most of it.
 
     Args:
         photo: uint8 RGB (H, W, 3), the hole filled somehow.
@@ -246,7 +260,9 @@ def _surroundings(hole: NDArray[np.bool_]) -> list[tuple[tuple[int, int, int, in
     rows, columns = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))
     centre = ((columns[0] + columns[-1]) / 2, (rows[0] + rows[-1]) / 2)
     extent = max(columns[-1] - columns[0], rows[-1] - rows[0]) + 1
-    boxes = [((0, 0, width, height), look) for look in (_GLANCE, _GAZE)]
+    larger = max(height, width) > _GLANCE.side
+    looks = (_GLANCE, _LOOK, _GAZE) if larger else (_GLANCE, _GAZE)
+    boxes = [((0, 0, width, height), look) for look in looks]
     side = max(height, width) / 3
     while side >= 1.5 * extent and side >= 2 * _GAZE.smallest:
         left, top = (max(0, int(c - side / 2)) for c in centre)

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from ...data.images import Pixels, decode, square
 from ...errors import InputError
+from ...index_build.build import database_descriptor
 from ...index_build.descriptors import Descriptor
+from ...index_build.manifest import Level
 from ...index_build.store import all_rows
 from ...retrieval.database import ImageDatabase
 from ...retrieval.retriever import Retrieved, Retriever, describe_pictures
@@ -130,6 +132,29 @@ class Chosen:
     def names(self, ids: Sequence[int]) -> list[str]:
         """Paths of the photos."""
         return [str(self._paths[i]) for i in ids]
+
+
+def from_database(
+    folder: Path, k: int, size: int, auxiliary: Auxiliary, device: str, verify: Level
+) -> Similar:
+    """Borrow from a database's photos.
+
+    Args:
+        folder: the database.
+        k: photos for each picture.
+        size: their side S in pixels.
+        auxiliary: the most similar ones ("database"), or any ("random").
+        device: of the descriptor: "auto", "cpu", "cuda", "cuda:1"...
+        verify: how the database is checked.
+
+    Raises:
+        DatabaseError: it cannot be used.
+    """
+    database = ImageDatabase.open(folder, verify)
+    if auxiliary == "random":
+        return AnyPhotos(database, k, size)
+    descriptor = database_descriptor(folder, database.manifest, device=device)
+    return MostSimilar(database, Retriever(database, descriptor, k, size))
 
 
 def _portrait(photo: Pixels, finder: FaceFinder, size: int) -> Pixels:

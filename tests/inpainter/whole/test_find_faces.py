@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from simpaint.inpainter.whole.find_faces import (
 )
 from simpaint.inpainter.whole.frames import Frame, cut
 
-FACES = Path(__file__).parents[3] / "shared" / "data" / "faces" / "val"
+FACES = Path(__file__).parents[4] / "shared" / "data" / "faces" / "val"
 EYES = (153 + 101j, 197 + 103j)  # (x, y) in the photo below, set by eye
 FINDERS = [
     pytest.param("dlib", marks=pytest.mark.skipif(not find_spec("dlib"), reason="no dlib")),
@@ -82,6 +83,20 @@ def test_a_small_face_in_a_large_photo_is_found_near_the_hole(astronaut: Pixels,
     faces = find_faces(open_canvas(large, hole).as_bytes(), hole, finder(name))
     assert len(faces) == 1
     assert abs(where(faces[0], EYES[0] + complex(700, 2000)) - (0.30 + 0.30j)) < 0.15
+
+
+@pytest.mark.parametrize("name", FINDERS)
+def test_several_threads_find_what_one_does(astronaut: Pixels, name: str) -> None:
+    photos = [astronaut[20:180, 90 + 4 * shift : 250 + 4 * shift] for shift in range(6)]
+    holes = [np.zeros((160, 160), np.bool_) for _ in photos]
+    for shift, hole in enumerate(holes):
+        hole[95:120, 50 - 4 * shift : 120 - 4 * shift] = True
+    shared = finder(name)
+    alone = [find_faces(photo, hole, shared) for photo, hole in zip(photos, holes, strict=True)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(find_faces, photos, holes, [shared] * 6))
+    assert together == alone
+    assert all(alone)
 
 
 def test_faces_away_from_the_hole_are_left_alone(astronaut: Pixels) -> None:

@@ -144,8 +144,9 @@ def read_columns(path: Path, columns: list[str]) -> Any:  # noqa: ANN401 - as ab
         DatabaseError: the file is missing or damaged.
     """
     try:
-        return pq.read_table(path, columns=columns, partitioning=None)
-    except (pa.ArrowException, OSError) as error:
+        with pq.ParquetFile(path) as file:  # quicker than the data set that `read_table` makes
+            return file.read(columns).select(columns)
+    except (pa.ArrowException, OSError, KeyError) as error:
         reason = " ".join(str(error).split())
         raise DatabaseError(
             f"{path}: expected a Parquet file with {', '.join(columns)}, found: {reason}; "

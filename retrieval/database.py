@@ -229,6 +229,8 @@ class ImageDatabase:
             ImageError: a photo is no longer where it was, or cannot be decoded any more.
         """
         names = [row.path for row in self.rows(ids)]
+        if len(names) == 1:
+            return [self._photo(names[0], size)]
         with ThreadPoolExecutor(_READERS, "photos") as pool:
             return list(pool.map(lambda name: self._photo(name, size), names))
 

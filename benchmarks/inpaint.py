@@ -1,12 +1,13 @@
-"""Painting end to end against the bare forwards of its three networks, and its peak memory.
+"""Painting end to end against the bare forwards of its three networks, part by part, and memory.
 
 A photo of 256 x 256 pixels goes through everything: the face is found and turned upright, the hole
-filled coarsely, similar photos searched and read, the hole filled again, and pasted. The peer is
-what no pipeline can do without: the coarse network, the descriptor and Sim-K, once each, on
-tensors of the same size that lie ready. Without `--photos`, faces are drawn, and the detector is
-told where they are, as it knows only real ones; with it, dlib's or scikit-image's looks for them.
+filled coarsely, a similar photo searched and read, the hole filled again, and pasted. The peer is
+what no pipeline can do without: the coarse network, the descriptor and the last network on tensors
+that lie ready, for as many squares as the photos needed, in the same batches. Both take turns, with
+the same threads. Without `--photos`, faces are drawn, and the detector is told where they are, as
+it knows only real ones; with it, dlib's or scikit-image's looks for them.
 
-    python benchmarks/inpaint.py [--photos FOLDER] [--weights FOLDER] [--size 256] [--device cpu]
+    python benchmarks/inpaint.py [--photos FOLDER] [--network NAME] [--size 256] [--threads N]
 """
 
 import argparse
@@ -14,10 +15,16 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, Final
+from unittest.mock import patch
 
+import cv2
+import faiss
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -26,16 +33,35 @@ from simpaint.data.drawn_faces import drawn_face
 from simpaint.data.images import Pixels, decode, square, write_png
 from simpaint.data.sources import open_source
 from simpaint.index_build import BuildConfig, build_index, database_descriptor
+from simpaint.index_build.descriptors import Descriptor, NetworkDescriptor
 from simpaint.index_build.simnet import load_simnet
-from simpaint.inpainter import VARIANTS, Inpainter, PConvUNet, SimUNet, UNetConfig
-from simpaint.inpainter.checkpoint import load
+from simpaint.inpainter import Inpainter, pipeline
+from simpaint.inpainter.painters import (
+    CoarseNetwork,
+    LastNetwork,
+    coarse_of,
+    load_coarse,
+    load_last,
+    neighbors_of,
+    paint_last,
+)
 from simpaint.inpainter.whole.find_faces import Face, default_finder
 from simpaint.inpainter.whole.frames import Frame
 from simpaint.inpainter.whole.similar import MostSimilar
 from simpaint.retrieval import ImageDatabase, Retriever
 
-LIMIT = 1.15
-SIDE = 256  # of the photos
+LIMIT: Final = 1.15
+SIDE: Final = 256  # of the photos
+PARTS: Final = {
+    "open_canvas": "opening, and a first filling",
+    "find_faces": "finding the face",
+    "plan": "planning squares",
+    "cut": "cutting squares",
+    "cut_hole": "cutting squares",
+    "match_border": "meeting the border",
+    "paste": "grain and paste",
+}
+"""What `pipeline` calls, and which part of the work it is."""
 
 
 class Told:
@@ -59,17 +85,6 @@ def make_photos(folder: Path | None, count: int) -> list[Pixels]:
     return [square(decode(source.read(name)), SIDE) for name in source.names[:count]]
 
 
-def make_networks(weights: Path | None) -> tuple[PConvUNet, SimUNet]:
-    """The shipped networks, a folder's, or random ones of the same size."""
-    if weights is not None:
-        names = (weights / f"{name}.safetensors" for name in ("pconv", "sim-1"))
-        coarse, sim = names
-        return load(coarse, PConvUNet), load(sim, SimUNet)
-    torch.manual_seed(0)
-    widths = VARIANTS["small"]
-    return PConvUNet(UNetConfig("pconv", widths)), SimUNet(UNetConfig("sim", widths, 1))
-
-
 def make_database(folder: Path) -> ImageDatabase:
     """500 drawn faces."""
     (folder / "photos").mkdir()
@@ -79,67 +94,133 @@ def make_database(folder: Path) -> ImageDatabase:
     return ImageDatabase.open(folder / "db")
 
 
-def seconds(steps: Sequence[Callable[[], object]], repeats: int, device: str) -> list[float]:
+def seconds(steps: Sequence[Callable[[], object]], repeats: int) -> list[float]:
     """The median time of each, warmed up, taken turn about so that a busy machine is fair."""
     times: list[list[float]] = [[] for _ in steps]
     for repeat in range(repeats + 2):
         for own, run in zip(times, steps, strict=True):
             start = time.perf_counter()
             run()
-            if device.startswith("cuda"):
-                torch.cuda.synchronize()
+            wait()
             if repeat >= 2:
                 own.append(time.perf_counter() - start)
     return [statistics.median(own) for own in times]
+
+
+def wait() -> None:
+    """Until a GPU, where there is one in use, has done its work."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+class Clock:
+    """Tells what parts of a painting take, summed over threads."""
+
+    def __init__(self) -> None:
+        self._spans: list[tuple[str, float]] = []
+
+    @contextmanager
+    def watching(self, coarse: CoarseNetwork, last: LastNetwork) -> Iterator[None]:
+        """Time all parts while the context lasts."""
+        with ExitStack() as stack:
+            watched: list[tuple[object, str, str]] = [
+                (pipeline, name, part) for name, part in PARTS.items()
+            ]
+            watched += [
+                (coarse, "forward", "coarse network"),
+                (NetworkDescriptor, "__call__", "descriptor"),
+                (last, "forward", "last network"),
+                (MostSimilar, "__call__", "descriptor, search and reading"),
+            ]
+            for owner, name, part in watched:
+                timed = self._timed(part, getattr(owner, name))
+                stack.enter_context(patch.object(owner, name, timed))
+            yield
+
+    def _timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - whatever the function takes
+            start = time.perf_counter()
+            try:
+                return function(*args, **options)
+            finally:
+                wait()
+                self._spans.append((part, time.perf_counter() - start))
+
+        return run
+
+    def parts(self) -> dict[str, float]:
+        """Seconds of each part."""
+        total: dict[str, float] = defaultdict(float)
+        for part, span in self._spans:
+            total[part] += span
+        total["search and reading"] = total.pop("descriptor, search and reading", 0.0)
+        total["search and reading"] -= total["descriptor"]
+        return total
 
 
 def measure(options: argparse.Namespace, folder: Path) -> list[float]:
     """Time batches of 1 and 16; print and return the ratios."""
     database = make_database(folder)
     descriptor = database_descriptor(database.folder, database.manifest, device=options.device)
-    coarse, sim = make_networks(options.weights)
-    similar = MostSimilar(database, Retriever(database, descriptor, 1, options.size))
+    last = load_last(options.network)
+    coarse, k = load_coarse(coarse_of(last)), neighbors_of(last)
+    print(f"{coarse_of(last)}, {descriptor.name} and {options.network}, k = {k}")
+    similar = MostSimilar(database, Retriever(database, descriptor, k, options.size)) if k else None
     finder = default_finder() if options.photos else Told()
-    paint = Inpainter(coarse, sim, similar, size=options.size, finder=finder, device=options.device)
+    paint = Inpainter(
+        coarse, last, similar, size=options.size, finder=finder, device=options.device
+    )
     photos = make_photos(options.photos, 16)
     mask = np.zeros((SIDE, SIDE), np.bool_)
     mask[90:190, 80:180] = True  # 15 % of the photo, over the nose
     ratios: list[float] = []
     for batch in (1, 16):
         some, masks = photos[:batch], [mask] * batch
-
-        def everything(some: list[Pixels] = some, masks: list[NDArray[np.bool_]] = masks) -> None:
-            paint.batch(some, masks)
-
-        bare = forwards(coarse, sim, descriptor.input_size, batch, options)
-        alone, whole = seconds([bare, everything], options.repeats, options.device)
         squares = [len(result.frames) for result in paint.batch(some, masks)]
+        turns = [sum(n > turn for n in squares) for turn in range(max(squares))]
+        bare = forwards(coarse, last, descriptor, turns, options)
+        alone, whole = seconds([bare, lambda: paint.batch(some, masks)], options.repeats)  # noqa: B023
         ratios.append(whole / alone)
         print(
             f"{batch} photo{'s' * (batch > 1)} of {SIDE} px, networks at {options.size} px, "
             f"{sum(squares)} squares: {whole * 1e3:.0f} ms, bare forwards {alone * 1e3:.0f} ms: "
             f"{whole / alone:.2f} times as long (limit {LIMIT})"
         )
+        clock = Clock()
+        with clock.watching(coarse, last):
+            for _ in range(options.repeats):
+                paint.batch(some, masks)
+        for part, span in clock.parts().items():
+            print(f"    {span / options.repeats * 1e3:8.1f} ms {part}")
     return ratios
 
 
 def forwards(
-    coarse: PConvUNet, sim: SimUNet, described: int, batch: int, options: argparse.Namespace
+    coarse: CoarseNetwork,
+    last: LastNetwork,
+    descriptor: Descriptor,
+    turns: Sequence[int],
+    options: argparse.Namespace,
 ) -> Callable[[], None]:
-    """The three networks on a batch that lies ready."""
+    """The three networks on batches that lie ready."""
     place, layout = torch.device(options.device), torch.channels_last
-    shape = (batch, 3, options.size, options.size)
-    photos = torch.rand(shape, device=place).to(memory_format=layout)
-    small = torch.rand(batch, 3, described, described, device=place).to(memory_format=layout)
-    holes = torch.zeros_like(photos[:, :1])
-    holes[..., options.size // 3 : 3 * options.size // 4, options.size // 3 : -50] = 1
     simnet = load_simnet().to(place).to(memory_format=layout)
+    given = []
+    for batch in turns:
+        shape = (batch, 3, options.size, options.size)
+        photos = torch.rand(shape, device=place).to(memory_format=layout)
+        small = torch.rand(batch, 3, descriptor.input_size, descriptor.input_size, device=place)
+        holes = torch.zeros_like(photos[:, :1])
+        holes[..., options.size // 3 : 3 * options.size // 4, options.size // 3 : -50] = 1
+        neighbors = photos[:, None].repeat(1, neighbors_of(last), 1, 1, 1)
+        given.append((photos, holes, small.to(memory_format=layout), neighbors))
 
     def run() -> None:
         with torch.inference_mode():
-            coarse(photos, holes)
-            simnet(small)
-            sim(photos, holes, photos[:, None])
+            for photos, holes, small, neighbors in given:
+                coarse(photos, holes)
+                simnet(small)
+                paint_last(last, photos, holes, photos, neighbors)
 
     return run
 
@@ -148,17 +229,16 @@ def main() -> int:
     """Print the ratios of 1 and 16 photos and the peak memory; the exit code tells of the limit."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=Path, help="real photos of faces")
-    parser.add_argument("--weights", type=Path, help="folder of pconv and sim-1.safetensors")
+    parser.add_argument("--network", default="simpaint-small", help="the last one: name or file")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
-    place = (
-        torch.cuda.get_device_name()
-        if options.device.startswith("cuda")
-        else (f"{torch.get_num_threads()} threads")
-    )
-    print(place)
+    for set_threads in (torch.set_num_threads, cv2.setNumThreads, faiss.omp_set_num_threads):
+        set_threads(options.threads)
+    cuda = options.device.startswith("cuda")
+    print(torch.cuda.get_device_name() if cuda else f"{options.threads} threads")
     with TemporaryDirectory() as folder:
         ratios = measure(options, Path(folder))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -44,8 +44,8 @@ class _Look(NamedTuple):
     smallest: int
 
 
-# dlib's detector knows faces of 80 pixels, and doubles the photo for smaller ones. What a look
-# takes grows with the photo's area: one at most photos' faces costs a tenth of the last.
+# dlib's detector knows faces of 80 pixels, and doubles the photo for smaller ones. A look takes
+# time by the photo's area: the first two, which most faces need at most, a sixth of the last.
 _GLANCE: Final = _Look(160, 80)
 _LOOK: Final = _Look(256, 80)
 _GAZE: Final = _Look(400, 40)

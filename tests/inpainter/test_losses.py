@@ -148,23 +148,37 @@ def test_gradient_energy_counts_pairs_inside_the_hole_of_each_photo() -> None:
 
 
 def test_sharpness_compares_windows_of_8_pixels_as_the_loop_does() -> None:
-    def energy(photo: Tensor, top: int, left: int) -> float:
+    weights = {1: (-1, 1), 2: (1, -2, 1)}
+
+    def energy(photo: Tensor, order: int, step: tuple[int, int], top: int, left: int) -> float:
         total = 0.0
         for c, y, x in np.ndindex(3, 8, 8):
-            for down, right in ((1, 0), (0, 1)):
-                here, there = (top + y, left + x), (top + y + down, left + x + right)
-                if min(here) >= 0 and there[0] < 9 and there[1] < 11:
-                    pair = HOLE[0, 0][here] * HOLE[0, 0][there]
-                    total += float(pair * (photo[c][there] - photo[c][here]) ** 2)
+            places = [(top + y + i * step[0], left + x + i * step[1]) for i in range(order + 1)]
+            if all(0 <= row < 9 and 0 <= column < 11 for row, column in places):
+                inside = all(HOLE[0, 0][place] == 1 for place in places)
+                pairs = zip(weights[order], places, strict=True)
+                total += inside * float(sum(w * photo[c][place] for w, place in pairs)) ** 2
         return math.sqrt(total / 64 + 1e-4)
 
     errors = [
-        abs(energy(OUT[0], top, left) - energy(TRUTH[0], top, left))
+        abs(energy(OUT[0], order, step, top, left) - energy(TRUTH[0], order, step, top, left))
+        for order in (1, 2)
+        for step in ((0, 1), (1, 0))
         for top in range(-4, 9 + 4 - 7, 4)
         for left in range(-4, 11 + 4 - 7, 4)
     ]
     found = sharpness_loss(OUT[:1], TRUTH[:1], HOLE[:1]).item()
     assert found == pytest.approx(np.mean(errors), rel=1e-4)
+
+
+def test_fine_stripes_are_no_substitute_for_detail() -> None:
+    truth = torch.sin(torch.arange(32) / 3).expand(1, 3, 32, 32) / 4 + 0.5
+    blurred, hole = (truth - 0.5) * 0.6 + 0.5, torch.ones(1, 1, 32, 32)
+    missing = gradient_energy(truth, hole) - gradient_energy(blurred, hole)
+    stripes = (torch.arange(32) % 2 - 0.5)[:, None] * (missing / (3 * 31 * 32)).sqrt()
+    striped = blurred + stripes
+    torch.testing.assert_close(gradient_energy(striped, hole), gradient_energy(truth, hole))
+    assert sharpness_loss(striped, truth, hole) > sharpness_loss(blurred, truth, hole)
 
 
 def test_a_flat_filling_has_a_loss_of_sharpness_and_a_finite_gradient() -> None:

@@ -116,7 +116,7 @@ _PAINTING = [
         "--sharpness",
         default=0.0,
         show_default=True,
-        help="Weight of as much detail in the hole as the truth has, against blur; try 5.",
+        help="Weight of as much detail in the hole as the truth has, against blur; try 100.",
     ),
     click.option(
         "--adversarial",

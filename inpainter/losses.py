@@ -96,16 +96,16 @@ def sharpness_loss(out: Tensor, truth: Tensor, hole: Tensor) -> Tensor:
     Not of the paper. L1 is least for a blur: the median of all that might stand there. This term
     does not ask where an edge is, only for as much contrast as the truth has in the same window of
     8 by 8 pixels:
-    ``mean over windows and `contrasts` c of |sqrt(E_c(out)) - sqrt(E_c(truth))|``, E_c being the
-    window's mean. First differences alone would be met by fine stripes, whose second differences
-    are far too large.
+    ``mean over windows and `contrasts` c of T log(T / O) - T + O``, T = E_c(truth), O = E_c(out),
+    E_c being the window's mean. This divergence is least for the mean of all T that might be, so
+    that holes are as sharp as the truth on average. First differences alone would be met by fine
+    stripes, whose second differences are far too large.
     """
-    seen = [
-        F.avg_pool2d(torch.cat(contrasts(x, hole), dim=1), 8, 4, padding=4) for x in (out, truth)
-    ]
-    # The square root is bent near 0, where its slope has no bound.
-    made, wanted = ((energy + _LEAST_ENERGY).sqrt() for energy in seen)
-    return F.l1_loss(made, wanted)
+    made, wanted = (
+        F.avg_pool2d(torch.cat(contrasts(x, hole), dim=1), 8, 4, padding=4) + _LEAST_ENERGY
+        for x in (out, truth)
+    )
+    return (wanted * (wanted / made).log() - wanted + made).mean()
 
 
 def contrasts(photos: Tensor, hole: Tensor) -> list[Tensor]:

@@ -88,8 +88,10 @@ def pair(photos: Path, masks: Path, out: Path) -> list[Job]:
         out: the folder of the results, which have the photos' names.
 
     Raises:
-        InputError: no photos, or `out` is their folder.
+        InputError: no photos, no masks, or `out` is the photos' folder.
     """
+    if not masks.exists():
+        raise InputError(f"{masks}: expected a mask or a folder of masks, found nothing")
     if out.resolve() == photos.resolve():
         raise InputError(f"{out}: expected another folder than that of the photos")
     names = open_source(photos, out).names

@@ -186,3 +186,13 @@ def test_folders_are_resumed(folder: Path, folders: Path) -> None:
     third = run(folder, *arguments, "--overwrite", k=0)
     assert "4 photos written, 0 were there already" in third.output
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_folder_of_masks_that_is_not_there_is_one_line(folder: Path, folders: Path) -> None:
+    missing = folders / "nothing"
+    out = run(folder, folders / "photos", "--mask", missing, "--out", folders / "out", k=0)
+    assert out.exit_code == 2
+    assert (
+        out.stderr.strip()
+        == f"Error: {missing}: expected a mask or a folder of masks, found nothing"
+    )

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from simpaint.errors import DatabaseError, InputError
-from simpaint.index_build.adding import Added, add
+from simpaint.index_build.adding import AddConfig, Added, add
 from simpaint.index_build.change import compact, rebuild, remove
 from simpaint.index_build.faiss_index import read_index
 from simpaint.index_build.publish import IndexConfig, writing
@@ -41,6 +41,12 @@ def db(photos: Path, tmp_path: Path) -> Path:
 
 def added(db: Path, photos: Path) -> Added:
     return add(db, photos, descriptor=TinyDescriptor())
+
+
+def stop_adding(db: Path, photos: Path) -> None:
+    """Stop at the sixth batch; with one worker, those before it are done."""
+    with pytest.raises(KeyboardInterrupt):
+        add(db, photos, AddConfig(workers=1), descriptor=Stopped(5))
 
 
 def paths(db: Path) -> dict[str, int]:
@@ -196,8 +202,7 @@ def test_whoever_reads_while_photos_are_added_keeps_the_last_finished_state(
 def test_a_stopped_addition_goes_on_where_it_was(photos: Path, db: Path) -> None:
     before = read_manifest(db)
     draw_faces(photos, 20, start=20)
-    with pytest.raises(KeyboardInterrupt):
-        add(db, photos, descriptor=Stopped(5))
+    stop_adding(db, photos)
     assert open_checked(db) == before
     left = {p.name: p.stat().st_mtime_ns for p in db.glob("images/*.parquet")}
     assert len(left) > len(before.shards)
@@ -209,8 +214,7 @@ def test_a_stopped_addition_goes_on_where_it_was(photos: Path, db: Path) -> None
 
 def test_the_leftovers_of_a_stopped_addition_go_with_another_change(photos: Path, db: Path) -> None:
     draw_faces(photos, 20, start=20)
-    with pytest.raises(KeyboardInterrupt):
-        add(db, photos, descriptor=Stopped(5))
+    stop_adding(db, photos)
     manifest = remove(db, [1])
     files = {p.relative_to(db).as_posix() for p in db.rglob("*.*")}
     assert files == {"manifest.json", ".lock", *manifest.files}

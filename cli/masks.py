@@ -12,6 +12,10 @@ from .progress import progress_bar
 if TYPE_CHECKING:
     from ..data.strokes import StrokeBank
 
+SHAPES = (
+    "strokes", "center", "left", "right", "eyes", "mouth", "random-block", "random-region"
+)  # fmt: skip
+
 
 @click.group()
 def masks() -> None:
@@ -43,7 +47,7 @@ def _range(_: click.Context, __: click.Parameter, value: str | None) -> tuple[in
 @click.option("--seed", default=0, show_default=True, help="Other masks for another seed.")
 @click.option(
     "--shape",
-    type=click.Choice(["strokes", "center", "left", "right", "random-block", "random-region"]),
+    type=click.Choice(SHAPES),
     default="strokes",
     show_default=True,
     help="What the holes are.",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from .masks import SHAPES
+
 if TYPE_CHECKING:
     from ..data.strokes import StrokeBank
     from ..inpainter.train.recipes import Recipe, Stage
@@ -83,7 +85,7 @@ _PAINTING = [
         multiple=True,
         default=["strokes"],
         show_default=True,
-        type=click.Choice(["strokes", "center", "left", "right", "random-block", "random-region"]),
+        type=click.Choice(SHAPES),
         help="What the holes are; repeat for several, taken in turn.",
     ),
     click.option(
@@ -169,14 +171,18 @@ def sim(**options: Any) -> None:  # noqa: ANN401 - see _PAINTING
 @train.command()
 @click.argument("photos", type=_path())
 @click.option("-k", type=click.IntRange(1), default=3, show_default=True, help="At most so many.")
-@click.option("--neighbors", type=_path(), help="What `simpaint index neighbors` wrote.")
+@click.option(
+    "--same-folder",
+    is_flag=True,
+    help="Take other photos of the photo's own folder first: each has one person's.",
+)
 @click.option("--moved", type=_path(), help="Where the database's photos are, if moved.")
 @click.option("--coarse", default="sim-0", show_default=True, help="Network of the coarse picture.")
 @_painting
 def copy(**options: Any) -> None:  # noqa: ANN401 - see _PAINTING
     """Train our own network, which copies from any number of similar photos.
 
-    PHOTOS is an image database with its table of --neighbors.
+    PHOTOS is an image database; similar photos are found in it as in use, by coarse pictures.
     """
     _train_painting("copy", **options)
 

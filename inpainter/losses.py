@@ -95,12 +95,20 @@ def sharpness_loss(out: Tensor, truth: Tensor, hole: Tensor) -> Tensor:
 
     Not of the paper. L1 is least for a blur: the median of all that might stand there. This term
     does not ask where an edge is, only for as much contrast as the truth has in the same window of
-    8 by 8 pixels:
-    ``mean over windows and `contrasts` c of T log(T / O) - T + O``, T = E_c(truth), O = E_c(out),
-    E_c being the window's mean. This divergence is least for the mean of all T that might be, so
-    that holes are as sharp as the truth on average. First differences alone would be met by fine
-    stripes, whose second differences are far too large.
+    8 by 8 pixels, at the whole size and at half of it:
+    ``sum over sizes of the mean over windows and `contrasts` c of T log(T / O) - T + O``,
+    T = E_c(truth), O = E_c(out), E_c being the window's mean. This divergence is least for the mean
+    of all T that might be, so that holes are as sharp as the truth on average. First differences
+    of the whole size alone would be met by fine stripes, whose second differences are far too
+    large, and by a weave of two pixels, which is nothing at half the size.
     """
+    halves = [F.avg_pool2d(x.float(), 2) / 2 for x in (out, truth)]  # contrast by the same length
+    inside = -F.max_pool2d(-hole.float(), 2)  # all four pixels are
+    return _divergence(out, truth, hole) + _divergence(*halves, inside)
+
+
+def _divergence(out: Tensor, truth: Tensor, hole: Tensor) -> Tensor:
+    """`sharpness_loss` at one size."""
     made, wanted = (
         F.avg_pool2d(torch.cat(contrasts(x, hole), dim=1), 8, 4, padding=4) + _LEAST_ENERGY
         for x in (out, truth)

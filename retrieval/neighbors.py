@@ -82,7 +82,7 @@ def write_neighbors(
         raise InputError(f"k: expected at least 1, found {k}")
     manifest = database.manifest
     if max_score is None:
-        max_score = _copy_score(manifest)
+        max_score = copy_score(manifest)
     settings = {
         "descriptor": manifest.descriptor.name,
         "weights": manifest.descriptor.weights_sha256,
@@ -103,7 +103,12 @@ def write_neighbors(
     return Written(max_score, short)
 
 
-def _copy_score(manifest: Manifest) -> float:
+def copy_score(manifest: Manifest) -> float:
+    """The cosine above which photos of a database are copies.
+
+    Raises:
+        InputError: it was not measured for the database's descriptor.
+    """
     name = manifest.descriptor.name
     if name not in COPY_SCORES or manifest.whitening is not None:
         kind = f"{name}, whitened" if manifest.whitening is not None else name
@@ -224,6 +229,11 @@ def leave_one_out(
     return best
 
 
+def folder_of(path: str) -> str:
+    """The folder of a photo in its source."""
+    return path.rpartition("/")[0]
+
+
 def _groups(folder: Path, manifest: Manifest) -> tuple[Ids, Ids, Ids]:
     """All ids, ascending; a number that photos of the same bytes share; and one of each folder.
 
@@ -237,7 +247,7 @@ def _groups(folder: Path, manifest: Manifest) -> tuple[Ids, Ids, Ids]:
     for place, row in enumerate(all_rows(folder, manifest)):
         ids[place] = row.id
         groups[place] = int.from_bytes(bytes.fromhex(row.sha256[:16]), "big", signed=True)
-        folders[place] = numbers.setdefault(row.path.rpartition("/")[0], len(numbers))
+        folders[place] = numbers.setdefault(folder_of(row.path), len(numbers))
     return ids, groups, folders
 
 

@@ -1,7 +1,7 @@
 """The album case: photos of persons, turned into the frame that the networks know.
 
 A folder holds a folder for each person. The frame comes from the landmarks of the face, so eyes and
-mouth lie in it where they lie in the aligned photos, and the boxes of `holes.FACE_BOXES` hold them.
+mouth lie in it where they lie in the aligned photos, and `masks.FIXED_BOXES` hold them.
 """
 
 import io

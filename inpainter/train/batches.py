@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -17,7 +17,9 @@ from .recipes import Recipe
 
 Batch: TypeAlias = dict[str, Tensor]
 
-_ORDER, _MIRROR, _LATENTS, _COUNT = range(4)  # what random numbers are drawn for
+_ORDER, _MIRROR, _LATENTS, _COUNT, _FADE = range(5)  # what random numbers are drawn for
+_LUMA: Final = (0.299, 0.587, 0.114)  # ITU-R BT.601
+_SEPIA: Final = (0.0, 0.15, 0.4)  # what the brownest paper takes from red, green and blue
 _VALIDATION = 1 << 40  # validation's masks are numbered from here: training never comes so far
 
 
@@ -50,10 +52,16 @@ class PhotoSet:
     neighbors: NDArray[np.int64]
 
     @classmethod
-    def alone(cls, photos: PhotoCache) -> "PhotoSet":
-        """All usable photos of a cache, without neighbors."""
+    def alone(cls, photos: PhotoCache, shelf: PhotoCache | None = None) -> "PhotoSet":
+        """All usable photos of a cache, without neighbors; they may be found on a shelf."""
         none = np.empty((len(photos.usable), 0), dtype=np.int64)
-        return cls(photos, photos.usable, photos, none)
+        return cls(photos, photos.usable, shelf or photos, none)
+
+    @property
+    def shelf_rows(self) -> NDArray[np.int64]:
+        """(n,) int64, the rows of `shelf` with the photos themselves, -1 where they are others."""
+        there = self.photos.folder == self.shelf.folder
+        return self.rows if there else np.full_like(self.rows, -1)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -75,6 +83,25 @@ def mirrored(positions: Sequence[int], seed: int) -> NDArray[np.bool_]:
     return np.array(coins, dtype=np.bool_)
 
 
+def faded(photos: Tensor, positions: Sequence[int], share: float, seed: int) -> Tensor:
+    """Take the colours from a share of the photos, as old prints lost theirs.
+
+    Args:
+        photos: uint8 (B, S, S, 3).
+        positions: of the photos in the sequence.
+        share: of photos that become black and white, or brown by some degree.
+        seed: of the choice.
+    """
+    out = photos.clone()
+    for i, position in enumerate(positions):
+        chance, brown = np.random.default_rng([seed, _FADE, position]).uniform(size=2)
+        if chance < share:
+            gray = photos[i].float() @ torch.tensor(_LUMA)  # (S, S)
+            paper = 1 - max(0.0, 2 * brown - 1) * torch.tensor(_SEPIA)  # half of them stay gray
+            out[i] = (gray[..., None] * paper).round().byte()
+    return out
+
+
 def share(recipe: Recipe, step: int, rank: int, world: int) -> tuple[range, int]:
     """The positions in the sequence of photos that a process takes at a step, and the size."""
     stage, seen = recipe.at(step)
@@ -87,7 +114,9 @@ class InpaintingBatches:
     """Photos with holes drawn on the fly, and the photos' neighbors.
 
     A batch holds "photos" uint8 (B, S, S, 3), "holes" uint8 (B, 1, S, S), 1 = hole, and, for K > 0,
-    "neighbors" uint8 (B, K, S, S, 3).
+    "neighbors" uint8 (B, K, S, S, 3). Where they are to be found, it holds "rows" int64 (B,)
+    instead, the photos' places on the shelf, -1 for those that are not there, and "wanted" int64
+    (B,), which is K.
 
     Args:
         photos: what is painted.
@@ -95,7 +124,7 @@ class InpaintingBatches:
         bank: strokes for those that are strokes.
         recipe: sizes and batches.
         seed: of order and mirroring; the masks have their own.
-        vary: give each batch some number of the photos' neighbors, 0 to K, chosen at random.
+        find: neighbors are to be found, so many for validation, 0 to so many for training.
     """
 
     def __init__(
@@ -105,10 +134,9 @@ class InpaintingBatches:
         bank: StrokeBank | None,
         recipe: Recipe,
         seed: int,
-        *,
-        vary: bool = False,
+        find: int | None = None,
     ) -> None:
-        self.photos, self.recipe, self.seed, self.vary = photos, recipe, seed, vary
+        self.photos, self.recipe, self.seed, self.find = photos, recipe, seed, find
         sizes = {stage.size for stage in recipe.stages}
         self._masks = {
             size: [MaskGenerator(bank, replace(config, size=size)) for config in masks]
@@ -124,10 +152,11 @@ class InpaintingBatches:
             mirror = torch.from_numpy(mirrored(positions, self.seed))
             for name in batch.keys() & {"photos", "neighbors"}:
                 batch[name][mirror] = batch[name][mirror].flip(-2)
-        if self.vary:
-            most = batch["neighbors"].shape[1]
-            count = np.random.default_rng([self.seed, _COUNT, step]).integers(most + 1)
-            batch["neighbors"] = batch["neighbors"][:, :count].contiguous()
+        if self.recipe.faded:
+            batch["photos"] = faded(batch["photos"], positions, self.recipe.faded, self.seed)
+        if self.find is not None:
+            count = np.random.default_rng([self.seed, _COUNT, step]).integers(self.find + 1)
+            batch["wanted"].fill_(int(count))
         return batch
 
     def validation(self, batch: int = 16) -> list[Batch]:
@@ -142,6 +171,9 @@ class InpaintingBatches:
             generators[number % len(generators)].draw(number, out)
         photos = self.photos.photos.photos(self.photos.rows[picks], size)
         batch = {"photos": torch.from_numpy(photos), "holes": torch.from_numpy(holes[:, None])}
+        if self.find is not None:
+            rows = self.photos.shelf_rows[picks]
+            batch |= {"rows": torch.from_numpy(rows), "wanted": torch.full((len(rows),), self.find)}
         neighbors = self.photos.neighbors[picks]  # (B, K)
         if neighbors.shape[1]:
             flat = self.photos.shelf.photos(neighbors.ravel(), size)  # (B K, S, S, 3)

@@ -12,11 +12,12 @@ from ...data.progress import Progress, silent
 from ...data.sources import PhotoSource, open_source, reopen_source
 from ...errors import InputError
 from ...index_build.build import database_descriptor
-from ...index_build.store import all_rows
+from ...index_build.store import all_rows, iter_vectors
 from ...retrieval.database import ImageDatabase
-from ...retrieval.neighbors import read_neighbors
+from ...retrieval.neighbors import copy_score, folder_of, read_neighbors
 from ...retrieval.retriever import describe_pictures
 from .batches import PhotoSet, to_float
+from .finder import Finder
 from .photo_cache import PhotoCache, cache_photos
 
 _BATCH = 64  # photos described at a time
@@ -116,6 +117,23 @@ class Shelf:
                 f"{photos.folder}, found fewer for {int((neighbors < 0).any(axis=1).sum())}"
             )
         return PhotoSet(photos, rows, self.cache, neighbors)
+
+    def finder(self, *, same_folder: bool) -> Finder:
+        """What finds similar photos while training.
+
+        Args:
+            same_folder: those of the photo's own folder come first.
+
+        Raises:
+            InputError: it is not known what a copy is for the database's descriptor.
+        """
+        database, manifest = self._database.folder, self._database.manifest
+        vectors = np.concatenate([part for _, part in iter_vectors(database, manifest)])
+        folders = None
+        if same_folder:
+            _, folders = np.unique([folder_of(n) for n in self.cache.names], return_inverse=True)
+        descriptor = database_descriptor(database, manifest)
+        return Finder(self.cache, vectors, descriptor, copy_score(manifest), folders)
 
     def _rows(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """The cache's rows of ids, -1 for those that are unknown or whose photo is unusable."""

@@ -42,6 +42,8 @@ class Recipe:
         average: decay of the running average of the weights, which is what is validated and
             shipped; 0 takes the weights themselves.
         flip: mirror every other photo, together with its neighbors.
+        faded: share of the photos that lose their colours, to black and white or sepia; their
+            neighbors keep theirs.
         loss: the weights of equation 1.
         check_every: steps between checkpoints, validated where there are photos for it.
         patience: end after so many checks without a better one; None goes on to the last step.
@@ -55,6 +57,7 @@ class Recipe:
     clip: float | None = None
     average: float = 0.0
     flip: bool = False
+    faded: float = 0.0
     loss: LossWeights = field(default_factory=LossWeights)
     check_every: int = 1000
     patience: int | None = 20
@@ -67,6 +70,8 @@ class Recipe:
             raise InputError(f"stages need at least one step and one photo: {self.stages}")
         if not (self.learning_rate > 0 and 0 <= self.average < 1 and self.check_every > 0):
             raise InputError("a recipe needs a learning rate, an average in [0, 1) and checks")
+        if not 0 <= self.faded <= 1:
+            raise InputError(f"the share of faded photos is 0 to 1, not {self.faded}")
 
     @property
     def steps(self) -> int:
@@ -106,6 +111,7 @@ RECIPES: dict[str, Recipe] = {
         clip=1.0,
         average=0.999,
         flip=True,
+        faded=0.06,
         check_every=500,
         patience=None,
     ),
@@ -117,6 +123,7 @@ RECIPES: dict[str, Recipe] = {
         clip=1.0,
         average=0.999,
         flip=True,
+        faded=0.06,
         loss=LossWeights(perceptual=0.0, style=0.0),
         check_every=500,
         patience=None,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 
@@ -19,6 +19,7 @@ from ..painters import CoarseNetwork, load_coarse
 from ..training import RunOptions, Task, train
 from ..unet import VARIANTS, PConvUNet, SimUNet, UNetConfig, build_unet, more_neighbors
 from .batches import Batches, FaceBatches, InpaintingBatches, PhotoSet
+from .finder import Finder
 from .flops import describe_cost
 from .photo_sets import Caches, Shelf, photo_set
 from .recipes import Recipe
@@ -35,7 +36,9 @@ class PaintingRun:
         k: similar photos in the network's input.
         variant: widths by name.
         photos: what is painted: photos, or for k > 0 an image database.
-        neighbors: for k > 0, the database's leave-one-out table.
+        neighbors: for "sim" and k > 0, the database's leave-one-out table; "copy" finds its
+            neighbors while it is trained.
+        same_folder: for "copy", photos of the same folder come first.
         moved: for k > 0, where the database's photos are now, if they were moved.
         validation: photos that decide which network is the best.
         shapes: kinds of holes, taken in turn.
@@ -57,6 +60,7 @@ class PaintingRun:
     k: int = 0
     variant: str = "small"
     neighbors: Path | None = None
+    same_folder: bool = False
     moved: Path | None = None
     validation: Path | None = None
     shapes: tuple[Shape, ...] = ("strokes",)
@@ -71,7 +75,7 @@ class PaintingRun:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if (self.k > 0) != (self.neighbors is not None):
+        if self.kind != "copy" and (self.k > 0) != (self.neighbors is not None):
             raise InputError(f"-k {self.k}: --neighbors are needed for K > 0, and for no other")
         if (self.kind == "copy") != (self.coarse is not None):
             raise InputError("a coarse network is needed by our own network, and by no other")
@@ -100,7 +104,7 @@ def train_painting(
     Returns:
         the path of the network that was kept.
     """
-    photos, validation = _photo_sets(
+    photos, validation, finder = _photo_sets(
         run, Caches(caches, recipe.size, progress=in_lines(say, "photos decoded"))
     )
     masks = [
@@ -109,18 +113,19 @@ def train_painting(
     ]
     against_blur = {"sharpness": run.sharpness, "adversarial": run.adversarial}
     recipe = replace(recipe, loss=replace(recipe.loss, **against_blur))
-    batches = InpaintingBatches(photos, masks, bank, recipe, run.seed, vary=run.kind == "copy")
+    drawing = (masks, bank, recipe, run.seed, run.k if finder else None)
+    batches = InpaintingBatches(photos, *drawing)
     needed = recipe.loss.need_features
     features = load_features(run.features, run.feature_weights) if needed else None
     if needed and features is None:
         raise InputError("--features none: the recipe weighs perceptual and style terms; zero them")
-    checks = InpaintingBatches(validation, masks, bank, recipe, run.seed) if validation else None
+    checks = InpaintingBatches(validation, *drawing) if validation else None
     network = _network(run)
     coarse = _coarse(run.coarse) if run.coarse else None
     task = _seeded(
         run.seed,
         lambda: InpaintingTask(
-            network, features, recipe.loss, checks.validation() if checks else (), coarse
+            network, features, recipe.loss, checks.validation() if checks else (), coarse, finder
         ),
     )
     settings = {
@@ -129,6 +134,8 @@ def train_painting(
         "seed": run.seed,
         "photos": photos.photos.fingerprint,
         "number of photos": len(photos),
+        "k": run.k,
+        "same folder": run.same_folder,
         "shapes": run.shapes,
         "balanced": run.balanced,
         "strokes": bank.fingerprint if bank else None,
@@ -141,15 +148,23 @@ def train_painting(
     return _train(task, batches, recipe, options, settings, say)
 
 
-def _photo_sets(run: PaintingRun, caches: Caches) -> tuple[PhotoSet, PhotoSet | None]:
-    """The photos to train on and to validate with, with their neighbors."""
+def _photo_sets(
+    run: PaintingRun, caches: Caches
+) -> tuple[PhotoSet, PhotoSet | None, Finder | None]:
+    """The photos to train on and to validate with, with their neighbors or what finds them."""
     validation = photo_set(run.validation, caches) if run.validation else None
-    if run.neighbors is None:
-        return photo_set(run.photos, caches), validation
+    if not run.k:
+        return photo_set(run.photos, caches), validation, None
     shelf = Shelf(run.photos, caches, run.moved)
+    if run.kind == "copy":
+        if validation is not None:
+            validation = PhotoSet.alone(validation.photos, shelf.cache)
+        finder = shelf.finder(same_folder=run.same_folder)
+        return PhotoSet.alone(shelf.cache), validation, finder
     if validation is not None:
         validation = shelf.similar_to(validation.photos, run.k)
-    return shelf.training_set(run.neighbors, run.k), validation
+    table = cast("Path", run.neighbors)  # checked by `PaintingRun`
+    return shelf.training_set(table, run.k), validation, None
 
 
 def _network(run: PaintingRun) -> PConvUNet | SimUNet | CopyUNet:

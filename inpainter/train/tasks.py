@@ -13,12 +13,16 @@ from ..patch_discriminator import PatchDiscriminator, adversarial_loss, discrimi
 from ..training import Update
 from ..unet import PConvUNet, SimUNet
 from .batches import Batch, to_float
+from .finder import Finder
 
 _SHOWN = 8  # photos in the sample grid
 
 
 def paint(
-    network: nn.Module, batch: Batch, coarse: nn.Module | None = None
+    network: nn.Module,
+    batch: Batch,
+    coarse: nn.Module | None = None,
+    finder: Finder | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Run a network on a batch.
 
@@ -26,6 +30,7 @@ def paint(
         network: what paints.
         batch: of `InpaintingBatches`.
         coarse: what paints the coarse picture, for networks that are given one.
+        finder: what finds the neighbors that the batch wants.
 
     Returns:
         what it painted, the truth and the hole, floats (B, C, H, W).
@@ -36,7 +41,11 @@ def paint(
         with torch.no_grad():
             first = coarse(truth, hole).float().clamp(0, 1)
     neighbors = truth.new_empty(len(truth), 0, *truth.shape[1:])
-    if "neighbors" in batch:
+    if finder is not None:
+        pictures = composite(first, truth, hole)
+        found = finder(pictures, batch["rows"], int(batch["wanted"][0]))
+        neighbors = to_float(found.to(truth.device))
+    elif "neighbors" in batch:
         neighbors = to_float(batch["neighbors"])
     return paint_last(network, truth, hole, first, neighbors).float(), truth, hole
 
@@ -59,6 +68,7 @@ class InpaintingTask:
         weights: LossWeights,
         validation: Sequence[Batch] = (),
         coarse: CoarseNetwork | None = None,
+        finder: Finder | None = None,
     ) -> None:
         """Join them.
 
@@ -68,17 +78,18 @@ class InpaintingTask:
             weights: of equation 1, and of the adversarial term.
             validation: batches whose mean loss decides which network is the best.
             coarse: what paints the coarse picture for our own network.
+            finder: what finds similar photos for our own network.
         """
         self.trained: dict[str, nn.Module] = {"network": network}
         if weights.adversarial:
             self.trained["judge"] = PatchDiscriminator()
         fixed = {"features": features, "coarse": coarse}
         self.fixed = {name: module for name, module in fixed.items() if module is not None}
-        self.weights, self.validation = weights, validation
+        self.weights, self.validation, self.finder = weights, validation, finder
 
     def updates(self, modules: Mapping[str, nn.Module], batch: Batch) -> Iterator[Update]:
         """The judge's step, if there is one, then the network's against the judge it became."""
-        out, truth, hole = paint(modules["network"], batch, modules.get("coarse"))
+        out, truth, hole = paint(modules["network"], batch, modules.get("coarse"), self.finder)
         terms = inpainting_loss(out, truth, hole, modules.get("features"), self.weights)
         judge = modules.get("judge")
         if judge is not None:
@@ -105,7 +116,7 @@ class InpaintingTask:
         count = 0
         for batch in self.validation:
             moved = _to(batch, network)
-            painted = paint(network, moved, modules.get("coarse"))
+            painted = paint(network, moved, modules.get("coarse"), self.finder)
             terms = inpainting_loss(*painted, modules.get("features"), self.weights)
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0.0) + float(term) * len(moved["photos"])
@@ -118,7 +129,7 @@ class InpaintingTask:
         if not self.validation:
             return None
         batch = {name: value[:_SHOWN] for name, value in _to(self.validation[0], network).items()}
-        out, truth, hole = paint(network, batch, self.fixed.get("coarse"))
+        out, truth, hole = paint(network, batch, self.fixed.get("coarse"), self.finder)
         rows = [torch.where(hole.bool(), 1.0, truth)]
         if "neighbors" in batch:
             rows += to_float(batch["neighbors"]).unbind(1)

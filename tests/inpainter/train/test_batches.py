@@ -1,14 +1,22 @@
 """Batches: pure functions of seed and step, epochs without repeats, neighbors."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from simpaint.data.masks import MaskConfig, MaskGenerator
+from simpaint.data.sources import open_source
 from simpaint.data.strokes import synthetic_bank
-from simpaint.inpainter.train.batches import FaceBatches, InpaintingBatches, PhotoSet, to_float
-from simpaint.inpainter.train.photo_cache import PhotoCache
+from simpaint.inpainter.train.batches import (
+    FaceBatches,
+    InpaintingBatches,
+    PhotoSet,
+    faded,
+    to_float,
+)
+from simpaint.inpainter.train.photo_cache import PhotoCache, cache_photos
 from simpaint.inpainter.train.recipes import Recipe, Stage
 
 RECIPE = Recipe(stages=(Stage(16, 5, 8), Stage(32, 4, 6)), flip=True)
@@ -82,6 +90,41 @@ def test_validation_is_every_photo_once_with_the_same_holes(cache: PhotoCache) -
     assert np.array_equal(photos, cache.photos(range(len(cache))))
     for one, other in zip(first, second, strict=True):
         assert torch.equal(one["holes"], other["holes"])
+
+
+def test_where_neighbors_are_to_be_found_batches_say_for_what_and_how_many(
+    cache: PhotoCache,
+) -> None:
+    finding = InpaintingBatches(PhotoSet.alone(cache), MASKS, synthetic_bank(), RECIPE, 3, find=2)
+    several = [finding.batch(step) for step in range(9)]
+    assert {int(batch["wanted"][0]) for batch in several} == {0, 1, 2}
+    for batch in several[5:]:
+        whole = cache.photos(batch["rows"].numpy())
+        for photo, found in zip(batch["photos"].numpy(), whole, strict=True):
+            assert (photo == found).all() or (photo == found[:, ::-1]).all()
+    assert all((batch["wanted"] == 2).all() for batch in finding.validation())
+
+
+def test_photos_that_are_not_on_the_shelf_say_so(
+    cache: PhotoCache, photos: Path, tmp_path: Path
+) -> None:
+    source = open_source(photos)
+    other = cache_photos(source, source.names[:3], tmp_path, 32)
+    beside = InpaintingBatches(PhotoSet.alone(other, cache), MASKS, synthetic_bank(), RECIPE, 3, 1)
+    assert (beside.validation()[0]["rows"] == -1).all()
+
+
+def test_a_share_of_the_photos_is_black_and_white_or_brown(cache: PhotoCache) -> None:
+    photos = torch.from_numpy(cache.photos(np.arange(400) % len(cache), 8))
+    old = faded(photos, range(400), 0.25, seed=1)
+    same = (old == photos).flatten(1).all(1)
+    assert 0.65 < same.float().mean() < 0.85
+    red, green, blue = old[~same].float().unbind(-1)
+    assert (red >= green).all()
+    assert (green >= blue).all()
+    gray = (red == blue).flatten(1).all(1).float().mean()
+    assert 0.3 < gray < 0.7
+    assert torch.equal(faded(photos[7:8], [7], 0.25, seed=1), old[7:8])
 
 
 def test_to_float_moves_channels_and_scales() -> None:

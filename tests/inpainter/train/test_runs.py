@@ -132,14 +132,11 @@ def test_our_own_network_is_trained_against_blur_on_any_number_of_neighbors(
 ) -> None:
     coarse = tmp_path / "coarse.safetensors"
     checkpoint.save(coarse, PConvUNet(UNetConfig("pconv", (4, 8))), {})
-    table = write_table(
-        tmp_path / "neighbors.parquet", [[(i + 1) % 12, (i + 2) % 12] for i in range(12)]
-    )
     out = tmp_path / "run"
     simpaint(
-        "train", "copy", database, "-k", "2", "--neighbors", table, "--coarse", coarse,
-        "--sharpness", "5", "--adversarial", "0.01", "--features", "none",
-        "--recipe", "small-cpu", "--out", out, *TINY,
+        "train", "copy", database, "-k", "2", "--same-folder", "--coarse", coarse,
+        "--validation", database.with_suffix(""), "--sharpness", "5", "--adversarial", "0.01",
+        "--features", "none", "--recipe", "small-cpu", "--out", out, *TINY,
     )  # fmt: skip
     network = checkpoint.load(out / "network.safetensors", CopyUNet)
     photos, holes = torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32)

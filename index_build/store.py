@@ -14,9 +14,9 @@ The numbers of the last three are generations: a change writes new files beside 
 the manifest, then deletes the old ones. Shards never change.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -78,6 +78,7 @@ __all__ = [
     "open_checked",
     "read_manifest",
     "read_removed",
+    "read_rows",
     "read_shard",
     "read_skipped",
     "rows",
@@ -122,10 +123,30 @@ def iter_vectors(
             yield ids[kept], vectors[kept]
 
 
-def rows(folder: Path, manifest: Manifest, ids: Iterable[int]) -> list[PhotoRow]:
+def read_rows(path: Path) -> Any:  # noqa: ANN401 - pyarrow has no types
+    """What a shard knows of its photos but their vectors, an Arrow table.
+
+    Raises:
+        DatabaseError: the shard is missing or damaged.
+    """
+    return read_columns(path, COLUMNS)
+
+
+def rows(
+    folder: Path,
+    manifest: Manifest,
+    ids: Iterable[int],
+    read: Callable[[Path], Any] = read_rows,
+) -> list[PhotoRow]:
     """Look photos up by id, in the order of `ids`; removed ones are found too.
 
     Only the shards that hold them are read, one at a time, without their vectors.
+
+    Args:
+        folder: the database.
+        manifest: its manifest.
+        ids: which.
+        read: `read_rows`, or one that remembers what it read.
 
     Raises:
         DatabaseError: an id that the database does not have, or a shard missing or damaged.
@@ -135,7 +156,7 @@ def rows(folder: Path, manifest: Manifest, ids: Iterable[int]) -> list[PhotoRow]
     places = np.searchsorted(starts, wanted, side="right") - 1
     found: dict[int, PhotoRow] = {}
     for place in np.unique(places[places >= 0]):
-        table = read_columns(folder / manifest.shards[place].file, COLUMNS)
+        table = read(folder / manifest.shards[place].file)
         held = table.column("id").to_numpy()
         here = np.unique(wanted[places == place])
         for row in photo_rows(table.take(np.flatnonzero(np.isin(held, here)))):
@@ -157,7 +178,7 @@ def all_rows(folder: Path, manifest: Manifest) -> Iterator[PhotoRow]:
     """
     removed = set(read_removed(folder, manifest).tolist())
     for shard in manifest.shards:
-        for row in photo_rows(read_columns(folder / shard.file, COLUMNS)):
+        for row in photo_rows(read_rows(folder / shard.file)):
             if row.id not in removed:
                 yield row
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import isfinite
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -26,6 +26,7 @@ from ..index_build.store import (
     open_checked,
     read_manifest,
     read_removed,
+    read_rows,
     rows,
 )
 from .deep_search import Scores, search_deeper
@@ -36,6 +37,7 @@ Excluded: TypeAlias = NDArray[np.int64] | Sequence[NDArray[np.int64] | Sequence[
 _ATTEMPTS: Final = 10
 _GPU_DEPTH: Final = 2048  # a GPU returns no more results than this
 _READERS: Final = 8
+_SHARDS: Final = 128  # whose photos' paths are remembered, 0.6 MB each
 
 
 class ImageDatabase:
@@ -62,6 +64,7 @@ class ImageDatabase:
         self._on_gpu = to_gpu(self._index) if count_gpus(import_faiss()) else None
         self._removed = np.sort(read_removed(folder, manifest))
         self._root = photos or Path(manifest.source.root)
+        self._read_rows = lru_cache(_SHARDS)(read_rows)  # shards never change
 
     @classmethod
     def open(
@@ -200,7 +203,7 @@ class ImageDatabase:
         Raises:
             DatabaseError: an id that it does not have.
         """
-        return rows(self.folder, self.manifest, [int(photo) for photo in ids])
+        return rows(self.folder, self.manifest, [int(photo) for photo in ids], self._read_rows)
 
     def paths(self, ids: Iterable[int]) -> list[str]:
         """Where photos are: paths of files, or "ARCHIVE:NAME" inside a tar or a Parquet file.

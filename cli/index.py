@@ -285,18 +285,8 @@ def search(
     type=float,
     help="What is more similar is a copy.  [default: depends on the descriptor]",
 )
-@click.option(
-    "--same-folder", is_flag=True, help="Photos of the same folder first: a folder for each person."
-)
 @_verify
-def neighbors(
-    database: Path,
-    k: int,
-    out: Path,
-    max_score: float | None,
-    same_folder: bool,
-    verify: "Level",
-) -> None:
+def neighbors(database: Path, k: int, out: Path, max_score: float | None, verify: "Level") -> None:
     """Write every photo's nearest others, for training: neither itself nor a copy of it.
 
     Exact, whatever the index is. The file has the columns id, neighbors and scores.
@@ -305,9 +295,7 @@ def neighbors(
 
     opened = ImageDatabase.open(database, verify)
     with progress_bar("Comparing", "photos") as progress:
-        done = write_neighbors(
-            opened, out, k, max_score=max_score, same_folder=same_folder, progress=progress
-        )
+        done = write_neighbors(opened, out, k, max_score=max_score, progress=progress)
     click.echo(
         f"{out}: {k} neighbors of {len(opened):,} photos; copies are more similar than "
         f"{done.max_score}; {done.short:,} photos have fewer than {k}"

@@ -18,7 +18,6 @@ from .database import ImageDatabase
 
 _QUERIES: Final = 8192  # with the block below, 134 MB of scores at a time
 _BLOCK: Final = 2048
-_AHEAD: Final = 4  # more than cosines can differ by; it rounds them to 5e-7
 
 
 COPY_SCORES: Final = {"dlib": 0.98, "simnet": 0.92}
@@ -31,8 +30,7 @@ class NeighborTable(NamedTuple):
     Attributes:
         ids: (n,) int64, ascending.
         neighbors: (n, k) int64 ids, the most similar first, -1 where there are fewer than k.
-        scores: (n, k) float32 cosines, descending, -inf where there are fewer than k. Where photos
-            of the same folder come first, they and the others after them are each descending.
+        scores: (n, k) float32 cosines, descending, -inf where there are fewer than k.
     """
 
     ids: Ids
@@ -53,7 +51,6 @@ def write_neighbors(
     k: int,
     *,
     max_score: float | None = None,
-    same_folder: bool = False,
     progress: Progress = silent,
 ) -> Written:
     """Write every photo's k nearest others, itself and its copies left out, as a Parquet file.
@@ -69,8 +66,6 @@ def write_neighbors(
         out: the file to write.
         k: neighbors of each photo, at least 1.
         max_score: cosines above it are of copies; by default what suits the descriptor.
-        same_folder: photos of the same folder come first, however similar others are: for
-            collections with a folder for each person.
         progress: told of photos done.
 
     Raises:
@@ -88,14 +83,11 @@ def write_neighbors(
         "weights": manifest.descriptor.weights_sha256,
         "generation": str(manifest.generation),
         "max_score": str(max_score),
-        "same_folder": str(same_folder),
     }
     schema = _schema(k).with_metadata(settings)
     short = 0
     with replacing(out) as temporary, pq.ParquetWriter(temporary, schema) as writer:
-        for ids, best in _all_neighbors(
-            database.folder, manifest, k, max_score, same_folder, progress
-        ):
+        for ids, best in _all_neighbors(database.folder, manifest, k, max_score, progress):
             short += int((best.ids[:, -1] < 0).sum())
             scores = best.scores.astype(np.float32)
             columns = [pa.array(ids), _rows(best.ids), _rows(scores)]
@@ -155,15 +147,10 @@ def _rows(values: NDArray[Any]) -> Any:  # noqa: ANN401
 
 
 def _all_neighbors(
-    folder: Path,
-    manifest: Manifest,
-    k: int,
-    max_score: float,
-    same_folder: bool,
-    progress: Progress,
+    folder: Path, manifest: Manifest, k: int, max_score: float, progress: Progress
 ) -> Iterator[tuple[Ids, TopK]]:
     """The neighbors of some thousand photos at a time, by id."""
-    known, groups, folders = _groups(folder, manifest)
+    known, groups = _groups(folder, manifest)
 
     def stream() -> Iterator[tuple[Ids, Vectors]]:
         return iter_vectors(folder, manifest)
@@ -180,11 +167,7 @@ def _all_neighbors(
         def group_of(some: Ids) -> Ids:
             return groups[np.searchsorted(known, some)]
 
-        def folder_of(some: Ids) -> Ids:
-            return folders[np.searchsorted(known, some)]
-
-        first = folder_of if same_folder else None
-        yield ids, leave_one_out(ids, queries, stream(), k, group_of, max_score, first, tell)
+        yield ids, leave_one_out(ids, queries, stream(), k, group_of, max_score, tell)
         done += len(ids)
 
 
@@ -195,7 +178,6 @@ def leave_one_out(
     k: int,
     group_of: Callable[[Ids], Ids],
     max_score: float,
-    folder_of: Callable[[Ids], Ids] | None = None,
     tell: Callable[[int], None] = lambda _: None,
 ) -> TopK:
     """The k best of a stream for every query, those of its group and its copies left out.
@@ -207,7 +189,6 @@ def leave_one_out(
         k: how many.
         group_of: ids (m,) to groups (m,): photos of one group are copies of each other.
         max_score: what is more similar than this is a copy, too.
-        folder_of: ids (m,) to folders (m,), if photos of the query's own folder come first.
         tell: called with the number of vectors seen since the last call.
 
     Returns:
@@ -221,34 +202,23 @@ def leave_one_out(
             scores = (exact @ vectors.T.astype(np.float64)).astype(np.float32)  # (n, m)
             scores[own[:, None] == group_of(block_ids)] = -np.inf
             scores[scores > max_score] = -np.inf
-            if folder_of is not None:
-                scores[folder_of(ids)[:, None] == folder_of(block_ids)] += _AHEAD
             best.update(scores, block_ids)
         tell(len(batch_ids))
-    best.scores[best.scores > _AHEAD / 2] -= _AHEAD
     return best
 
 
-def folder_of(path: str) -> str:
-    """The folder of a photo in its source."""
-    return path.rpartition("/")[0]
+def _groups(folder: Path, manifest: Manifest) -> tuple[Ids, Ids]:
+    """All ids, ascending, and for each a number that photos of the same bytes share.
 
-
-def _groups(folder: Path, manifest: Manifest) -> tuple[Ids, Ids, Ids]:
-    """All ids, ascending; a number that photos of the same bytes share; and one of each folder.
-
-    The first is the first 8 bytes of the SHA-256: two different photos among a million share
+    It is the first 8 bytes of the SHA-256: two different photos among a million share
     one with a probability of 3e-8, and would then merely not be each other's neighbors.
     """
     ids = np.empty(manifest.count, np.int64)
     groups = np.empty(manifest.count, np.int64)
-    folders = np.empty(manifest.count, np.int64)
-    numbers: dict[str, int] = {}
     for place, row in enumerate(all_rows(folder, manifest)):
         ids[place] = row.id
         groups[place] = int.from_bytes(bytes.fromhex(row.sha256[:16]), "big", signed=True)
-        folders[place] = numbers.setdefault(folder_of(row.path), len(numbers))
-    return ids, groups, folders
+    return ids, groups
 
 
 def _joined(stream: Iterator[tuple[Ids, Vectors]], size: int) -> Iterator[tuple[Ids, Vectors]]:

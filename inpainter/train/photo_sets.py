@@ -14,7 +14,7 @@ from ...errors import InputError
 from ...index_build.build import database_descriptor
 from ...index_build.store import all_rows, iter_vectors
 from ...retrieval.database import ImageDatabase
-from ...retrieval.neighbors import copy_score, folder_of, read_neighbors
+from ...retrieval.neighbors import copy_score, read_neighbors
 from ...retrieval.retriever import describe_pictures
 from .batches import PhotoSet, to_float
 from .finder import Finder
@@ -131,7 +131,8 @@ class Shelf:
         vectors = np.concatenate([part for _, part in iter_vectors(database, manifest)])
         folders = None
         if same_folder:
-            _, folders = np.unique([folder_of(n) for n in self.cache.names], return_inverse=True)
+            parents = [name.rpartition("/")[0] for name in self.cache.names]
+            _, folders = np.unique(parents, return_inverse=True)
         descriptor = database_descriptor(database, manifest)
         return Finder(self.cache, vectors, descriptor, copy_score(manifest), folders)
 

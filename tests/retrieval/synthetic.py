@@ -41,13 +41,13 @@ def write_database(
     contents: Sequence[int] | None = None,
     shard_size: int = 100,
 ) -> Manifest:
-    """Ids are 5, 8, 11..., nine to a folder; one number in `contents` means the same bytes."""
+    """Ids are 5, 8, 11...; photos of one number in `contents` have the same bytes."""
     (folder / "images").mkdir(parents=True)
     ids = list(range(5, 5 + 3 * len(vectors), 3))
     shards = []
     for part, start in enumerate(range(0, len(ids), shard_size)):
         rows = [
-            PhotoRow(i, f"{n // 9}/{i}.jpg", _sha256(i if contents is None else contents[n]), 9, 9)
+            PhotoRow(i, f"{i}.jpg", _sha256(i if contents is None else contents[n]), 9, 9)
             for n, i in list(enumerate(ids))[start : start + shard_size]
         ]
         write_shard(folder / shard_name(part), rows, vectors[start : start + shard_size])

@@ -7,7 +7,6 @@ import pytest
 from simpaint.errors import InputError
 from simpaint.index_build.change import remove
 from simpaint.index_build.exact import Ids
-from simpaint.index_build.store import all_rows
 from simpaint.retrieval import ImageDatabase, neighbors, read_neighbors, write_neighbors
 
 from .synthetic import stored, vectors_of, write_database
@@ -143,26 +142,3 @@ def test_what_is_no_table_is_refused_by_name(db: ImageDatabase, tmp_path: Path) 
     for path in (tmp_path / "n.parquet", tmp_path / "absent.parquet", shard):
         with pytest.raises(InputError, match=f"{path.name}: expected a table of neighbors"):
             read_neighbors(path)
-
-
-def test_photos_of_the_same_folder_come_first(db: ImageDatabase, tmp_path: Path) -> None:
-    write_neighbors(db, tmp_path / "all.parquet", COUNT - 1, max_score=0.7)
-    write_neighbors(db, tmp_path / "n.parquet", 7, max_score=0.7, same_folder=True)
-    everything, table = (read_neighbors(tmp_path / f"{name}.parquet") for name in ("all", "n"))
-    folders = {row.id: str(Path(row.path).parent) for row in all_rows(db.folder, db.manifest)}
-    assert len(set(folders.values())) > 5
-    for photo, ranked, found in zip(table.ids, everything.neighbors, table.neighbors, strict=True):
-        others = [other for other in ranked if other >= 0]  # the most similar first
-        expected = sorted(others, key=lambda other: folders[other] != folders[photo])
-        assert found.tolist() == expected[:7]
-    pairs = {
-        (photo, other): score
-        for photo, row, scores in zip(
-            table.ids, everything.neighbors, everything.scores, strict=True
-        )
-        for other, score in zip(row, scores, strict=True)
-    }
-    expected_scores = [
-        [pairs[i, j] for j in row] for i, row in zip(table.ids, table.neighbors, strict=True)
-    ]
-    np.testing.assert_allclose(table.scores, expected_scores, atol=1e-6)

@@ -159,7 +159,8 @@ def read_manifest(folder: Path) -> Manifest:
 
 def _why_missing(folder: Path, error: OSError) -> str:
     if not folder.is_dir():
-        return f"{folder}: expected an image database, found no such folder"
+        found = "a file" if folder.exists() else "no such folder"
+        return f"{folder}: expected an image database, found {found}"
     if (folder / PLAN).exists():
         return f"{folder}: an unfinished build; repeat `simpaint index build` to finish it"
     if isinstance(error, FileNotFoundError):

@@ -34,6 +34,7 @@ class PhotoCache:
         size: side of the squares in pixels.
         names: the photos' names, one per row.
         usable: (n,) int64, the rows whose photo could be decoded; the others are black.
+        unusable: the others' names, each with the reason.
         fingerprint: a hash of size and names.
     """
 
@@ -51,10 +52,11 @@ class PhotoCache:
             raise InputError(
                 f"{folder}: expected a finished photo cache, found a part of one: {error}"
             ) from error
-        unusable = {name for block in skipped for name in block}
-        self.usable = np.array(
-            [row for row, name in enumerate(self.names) if name not in unusable], dtype=np.int64
-        )
+        self.unusable: dict[str, str] = {}
+        for block in skipped:
+            self.unusable |= block
+        rows = [row for row, name in enumerate(self.names) if name not in self.unusable]
+        self.usable = np.array(rows, dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -99,7 +101,7 @@ def cache_photos(
         progress: told of photos done.
 
     Raises:
-        InputError: no photo can be used, or `folder` caches other photos or another size.
+        InputError: no photos or none that can be used, or `folder` caches other photos or another size.
         StorageError: the folder cannot be written.
     """
     make_folder(folder)
@@ -114,7 +116,7 @@ def cache_photos(
 
     def read(name: str) -> Pixels | str:
         try:
-            return square(decode(source.read(name), name=name, draft=size), size)
+            return square(decode(source.read(name), draft=size), size)
         except ImageError as error:
             return str(error)
 
@@ -125,7 +127,8 @@ def cache_photos(
             progress(min(start + _BLOCK, len(names)), len(names))
     cache = PhotoCache(folder)
     if not len(cache.usable):
-        raise InputError(f"{source.root}: expected photos, found none that can be used")
+        name, reason = next(iter(cache.unusable.items()))
+        raise InputError(f"none of {len(names)} files can be used as a photo; {name}: {reason}")
     return cache
 
 

@@ -101,7 +101,7 @@ def cache_photos(
         progress: told of photos done.
 
     Raises:
-        InputError: no photos or none that can be used, or `folder` caches other photos or another size.
+        InputError: none can be used, or `folder` caches other photos or another size.
         StorageError: the folder cannot be written.
     """
     make_folder(folder)

@@ -156,25 +156,34 @@ def slow_sharpness(out: Tensor, truth: Tensor, hole: Tensor) -> float:
 
     def energy(photo: Tensor, order: int, step: tuple[int, int], top: int, left: int) -> float:
         total = 0.0
-        for c, y, x in np.ndindex(3, 8, 8):
+        for y, x in np.ndindex(8, 8):
             places = [(top + y + i * step[0], left + x + i * step[1]) for i in range(order + 1)]
             if all(0 <= row < height and 0 <= column < width for row, column in places):
                 inside = all(hole[place] == 1 for place in places)
                 pairs = zip(weights[order], places, strict=True)
-                total += inside * float(sum(w * photo[c][place] for w, place in pairs)) ** 2
+                total += inside * float(sum(w * photo[place] for w, place in pairs)) ** 2
         return total / 64 + 1e-4
 
     def divergence(wanted: float, made: float) -> float:
         return wanted * math.log(wanted / made) - wanted + made
 
+    def colours(photo: Tensor) -> list[Tensor]:
+        red, green, blue = photo
+        return [
+            (red + green + blue) / 3**0.5,
+            (red - green) / 2**0.5,
+            (red + green - 2 * blue) / 6**0.5,
+        ]
+
     errors = [
-        divergence(*(energy(x, order, step, top, left) for x in (truth, out)))
+        divergence(*(energy(x, order, step, top, left) for x in pair))
+        for pair in zip(colours(truth), colours(out), strict=True)
         for order in (1, 2)
         for step in ((0, 1), (1, 0))
         for top in range(-4, height + 4 - 7, 4)
         for left in range(-4, width + 4 - 7, 4)
     ]
-    return float(np.mean(errors))
+    return 3 * float(np.mean(errors))
 
 
 def test_sharpness_compares_windows_of_8_pixels_at_two_sizes_as_the_loop_does() -> None:
@@ -190,6 +199,14 @@ def test_sharpness_compares_windows_of_8_pixels_at_two_sizes_as_the_loop_does() 
     expected = slow_sharpness(OUT[0], TRUTH[0], hole) + slow_sharpness(half[0], half[1], inside)
     found = sharpness_loss(OUT[:1], TRUTH[:1], hole[None, None]).item()
     assert found == pytest.approx(expected, rel=1e-3)
+
+
+def test_rainbows_are_no_substitute_for_detail_either() -> None:
+    gray = torch.sin(torch.arange(32) / 3).expand(1, 3, 32, 32) / 4 + 0.5
+    hole = torch.ones(1, 1, 32, 32)
+    rainbow = 0.5 + (gray - 0.5) * torch.tensor([1.0, -1.0, 0.0])[:, None, None] * 1.5**0.5
+    torch.testing.assert_close(gradient_energy(rainbow, hole), gradient_energy(gray, hole))
+    assert sharpness_loss(rainbow, gray, hole) > 2 * sharpness_loss((gray + 1) / 3, gray, hole)
 
 
 def test_a_weave_of_two_pixels_is_no_substitute_for_detail_either() -> None:

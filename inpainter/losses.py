@@ -21,11 +21,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _LEAST_ENERGY: Final = 1e-4
-_OPPONENT: Final = torch.tensor(
-    [[1 / 3**0.5, 1 / 3**0.5, 1 / 3**0.5], [1 / 2**0.5, -(1 / 2**0.5), 0.0],
-     [1 / 6**0.5, 1 / 6**0.5, -2 / 6**0.5]]
-)  # fmt: skip
-"""Brightness, red against green, blue against yellow; orthonormal, so energies sum to RGB's."""
 
 Maps: TypeAlias = Sequence[Tensor]
 """Feature maps of one batch of pictures, each (B, C_p, H_p, W_p)."""
@@ -100,31 +95,21 @@ def sharpness_loss(out: Tensor, truth: Tensor, hole: Tensor) -> Tensor:
 
     Not of the paper. L1 is least for a blur: the median of all that might stand there. This term
     does not ask where an edge is, only for as much contrast as the truth has in the same window of
-    8 by 8 pixels, in brightness and in two hues, at the whole size and at half of it:
-    ``sum over sizes and colours of the mean over windows and `contrasts` c of
-    T log(T / O) - T + O``, T = E_c(truth), O = E_c(out), E_c being the window's mean. This
-    divergence is least for the mean of all T that might be, so that holes are as sharp as the truth
-    on average. A network finds out what is not asked: first differences of the whole size alone
-    are met by fine stripes, whose second differences are far too large, or by a weave of two
-    pixels, which is nothing at half the size; and the sum over colours by rainbows.
+    8 by 8 pixels:
+    ``mean over windows and `contrasts` c of T log(T / O) - T + O``, T = E_c(truth), O = E_c(out),
+    E_c being the window's mean. This divergence is least for the mean of all T that might be, so
+    that holes are as sharp as the truth on average. First differences alone would be met by fine
+    stripes, whose second differences are far too large.
     """
-    out, truth = (torch.einsum("oc,bchw->bohw", _OPPONENT.to(x), x.float()) for x in (out, truth))
-    halves = [F.avg_pool2d(x, 2) / 2 for x in (out, truth)]  # contrast by the same length
-    inside = -F.max_pool2d(-hole.float(), 2)  # all four pixels are
-    return _divergence(out, truth, hole) + _divergence(*halves, inside)
-
-
-def _divergence(out: Tensor, truth: Tensor, hole: Tensor) -> Tensor:
-    """`sharpness_loss` at one size, for photos in opponent colours."""
     made, wanted = (
         F.avg_pool2d(torch.cat(contrasts(x, hole), dim=1), 8, 4, padding=4) + _LEAST_ENERGY
         for x in (out, truth)
     )
-    return out.shape[1] * (wanted * (wanted / made).log() - wanted + made).mean()
+    return (wanted * (wanted / made).log() - wanted + made).mean()
 
 
 def contrasts(photos: Tensor, hole: Tensor) -> list[Tensor]:
-    """Squared first and second differences, to the right and down.
+    """Squared first and second differences, to the right and down, summed over the channels.
 
     All pixels that are compared lie in the hole, so the seam does not count.
 
@@ -133,7 +118,7 @@ def contrasts(photos: Tensor, hole: Tensor) -> list[Tensor]:
         hole: (B, 1, H, W), 1 = hole.
 
     Returns:
-        right, down, right again, down again: (B, 3, H, W) float32 each.
+        right, down, right again, down again: (B, 1, H, W) float32 each.
     """
     found = []
     for order in (1, 2):
@@ -143,7 +128,7 @@ def contrasts(photos: Tensor, hole: Tensor) -> list[Tensor]:
                 size = inside.shape[axis] - 1
                 inside = inside.narrow(axis, 0, size) * inside.narrow(axis, 1, size)
                 steps = steps.diff(dim=axis)
-            squares = (steps * inside).square()
+            squares = (steps * inside).square().sum(dim=1, keepdim=True)
             found.append(F.pad(squares, (0, order) if axis == -1 else (0, 0, 0, order)))
     return found
 

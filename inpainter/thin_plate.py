@@ -76,4 +76,5 @@ def _laplacian(surface: Tensor) -> Tensor:
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
     """Inner products of each picture's channels, (B, C, 1, 1)."""
-    return torch.linalg.vecdot(a.flatten(2), b.flatten(2))[..., None, None]
+    products: Tensor = torch.linalg.vecdot(a.flatten(2), b.flatten(2))
+    return products[..., None, None]

@@ -176,6 +176,11 @@ def sim(**options: Any) -> None:  # noqa: ANN401 - see _PAINTING
     is_flag=True,
     help="Take other photos of the photo's own folder first: each has one person's.",
 )
+@click.option(
+    "--max-score",
+    type=float,
+    help="What is more similar is a copy.  [default: depends on the descriptor]",
+)
 @click.option("--moved", type=_path(), help="Where the database's photos are, if moved.")
 @click.option("--coarse", default="sim-0", show_default=True, help="Network of the coarse picture.")
 @_painting

@@ -26,7 +26,7 @@ class Finder:
         shelf: PhotoCache,
         vectors: NDArray[np.float32],
         descriptor: Descriptor,
-        copy_score: float,
+        max_score: float,
         folders: NDArray[np.int64] | None = None,
     ) -> None:
         """Keep the vectors in memory.
@@ -35,10 +35,10 @@ class Finder:
             shelf: the photos, n of them.
             vectors: (n, d) float32 of length 1, their descriptors.
             descriptor: what made them.
-            copy_score: photos whose descriptors are more alike than this are copies.
+            max_score: photos whose descriptors are more alike than this are copies.
             folders: (n,) the folder of each, if photos of the same folder come first.
         """
-        self._shelf, self._descriptor, self._copy_score = shelf, descriptor, copy_score
+        self._shelf, self._descriptor, self._max_score = shelf, descriptor, max_score
         self._vectors = torch.from_numpy(vectors)
         self._folders = None if folders is None else torch.from_numpy(folders)
         usable = np.isin(np.arange(len(vectors)), shelf.usable)
@@ -62,7 +62,7 @@ class Finder:
             return torch.empty(shape, dtype=torch.uint8)
         rows = rows.cpu()
         scores = torch.from_numpy(describe_pictures(self._descriptor, pictures)) @ self._vectors.T
-        copies = self._vectors[rows] @ self._vectors.T > self._copy_score  # (B, n)
+        copies = self._vectors[rows] @ self._vectors.T > self._max_score  # (B, n)
         copies[torch.arange(len(rows)), rows] = True
         if self._folders is not None:
             together = self._folders[rows, None] == self._folders

@@ -120,10 +120,11 @@ class Shelf:
             )
         return PhotoSet(photos, rows, self.cache, neighbors)
 
-    def finder(self, *, same_folder: bool) -> Finder:
+    def finder(self, max_score: float | None = None, *, same_folder: bool = False) -> Finder:
         """What finds similar photos while training.
 
         Args:
+            max_score: what is more similar is a copy; if None, what is known of the descriptor.
             same_folder: those of the photo's own folder come first.
 
         Raises:
@@ -136,7 +137,9 @@ class Shelf:
             parents = [name.rpartition("/")[0] for name in self.cache.names]
             _, folders = np.unique(parents, return_inverse=True)
         descriptor = database_descriptor(database, manifest)
-        return Finder(self.cache, vectors, descriptor, copy_score(manifest), folders)
+        if max_score is None:
+            max_score = copy_score(manifest)
+        return Finder(self.cache, vectors, descriptor, max_score, folders)
 
     def _rows(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """The cache's rows of ids, -1 for those that are unknown or whose photo is unusable."""

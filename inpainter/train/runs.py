@@ -39,6 +39,8 @@ class PaintingRun:
         neighbors: for "sim" and k > 0, the database's leave-one-out table; "copy" finds its
             neighbors while it is trained.
         same_folder: for "copy", photos of the same folder come first.
+        max_score: for "copy", the score above which photos are copies and are not found; measured
+            for some descriptors.
         moved: for k > 0, where the database's photos are now, if they were moved.
         validation: photos that decide which network is the best.
         shapes: kinds of holes, taken in turn.
@@ -61,6 +63,7 @@ class PaintingRun:
     variant: str = "small"
     neighbors: Path | None = None
     same_folder: bool = False
+    max_score: float | None = None
     moved: Path | None = None
     validation: Path | None = None
     shapes: tuple[Shape, ...] = ("strokes",)
@@ -136,6 +139,7 @@ def train_painting(
         "number of photos": len(photos),
         "k": run.k,
         "same folder": run.same_folder,
+        "max score": run.max_score,
         "shapes": run.shapes,
         "balanced": run.balanced,
         "strokes": bank.fingerprint if bank else None,
@@ -159,7 +163,7 @@ def _photo_sets(
     if run.kind == "copy":
         if validation is not None:
             validation = PhotoSet.alone(validation.photos, shelf.cache)
-        finder = shelf.finder(same_folder=run.same_folder)
+        finder = shelf.finder(run.max_score, same_folder=run.same_folder)
         return PhotoSet.alone(shelf.cache), validation, finder
     if validation is not None:
         validation = shelf.similar_to(validation.photos, run.k)

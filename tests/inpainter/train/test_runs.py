@@ -116,6 +116,19 @@ def test_photos_outside_the_database_get_the_most_similar_in_it(
         shelf.similar_to(shelf.cache, 13)
 
 
+def test_what_a_copy_is_must_be_said_where_it_was_not_measured(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = Shelf(database, Caches(tmp_path, 32))
+    monkeypatch.setattr("simpaint.retrieval.neighbors.COPY_SCORES", {})
+    with pytest.raises(InputError, match="--max-score: .* not known for simnet"):
+        shelf.finder()
+    finder = shelf.finder(-1.1)  # everything is a copy of everything
+    pictures = torch.rand(1, 3, 32, 32)
+    found = finder(pictures, torch.tensor([-1]), 1)
+    assert any((found[0, 0].numpy() == shelf.cache.photos([row], 32)).all() for row in range(12))
+
+
 def test_train_sim_reads_database_table_and_validation(database: Path, tmp_path: Path) -> None:
     table = write_table(tmp_path / "neighbors.parquet", [[(i + 1) % 12] for i in range(12)])
     photos = database.with_suffix("").rename(tmp_path / "elsewhere")

@@ -121,7 +121,7 @@ def test_what_a_copy_is_must_be_said_where_it_was_not_measured(
 ) -> None:
     shelf = Shelf(database, Caches(tmp_path, 32))
     monkeypatch.setattr("simpaint.retrieval.neighbors.COPY_SCORES", {})
-    with pytest.raises(InputError, match="--max-score: .* not known for simnet"):
+    with pytest.raises(InputError, match=r"--max-score: .* not known for simnet"):
         shelf.finder()
     finder = shelf.finder(-1.1)  # everything is a copy of everything
     pictures = torch.rand(1, 3, 32, 32)

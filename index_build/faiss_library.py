@@ -1,6 +1,8 @@
 """The FAISS library: which distribution is installed, and what its indexes look like inside."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
@@ -48,6 +50,22 @@ def import_faiss() -> ModuleType:
     module: ModuleType = faiss
     _logger.info("searching with %s", describe_faiss(module))
     return module
+
+
+@contextmanager
+def at_most_threads(count: int) -> Iterator[None]:
+    """Let FAISS use no more threads than it has queries, in the calling thread.
+
+    Others would have nothing to do, but to be waited for: longer than a search takes, where
+    PyTorch's threads hold the processors.
+    """
+    faiss = import_faiss()
+    usual = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(max(1, min(count, usual)))
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(usual)
 
 
 def describe_faiss(faiss: ModuleType) -> str:

@@ -16,7 +16,7 @@ from ..errors import DatabaseError, ImageError, InputError
 from ..index_build.descriptors import Descriptor
 from ..index_build.exact import Ids, Vectors
 from ..index_build.faiss_index import read_index
-from ..index_build.faiss_library import count_gpus, import_faiss
+from ..index_build.faiss_library import at_most_threads, count_gpus, import_faiss
 from ..index_build.faiss_tuning import most_effort, options, to_gpu
 from ..index_build.store import (
     DescriptorInfo,
@@ -194,7 +194,8 @@ class ImageDatabase:
             scores, ids = self._on_gpu.search(queries, depth)
             return scores, ids
         more = options(self._index, self.manifest.index.parameters, effort) if effort > 1 else None
-        scores, ids = self._index.search(queries, depth, params=more)
+        with at_most_threads(len(queries)):
+            scores, ids = self._index.search(queries, depth, params=more)
         return scores, ids
 
     def rows(self, ids: Iterable[int]) -> list[PhotoRow]:

@@ -348,3 +348,14 @@ def test_paths_are_paths(tmp_path: Path) -> None:
     made = fi.make_index(batches_of(vectors_of(5)), 5, D, "Flat")
     fi.write_index(made.index, tmp_path / "ä index.faiss")
     assert fi.read_index(tmp_path / "ä index.faiss", {}).ntotal == 5
+
+
+def test_faiss_has_no_more_threads_than_queries_and_gets_its_own_back() -> None:
+    faiss = faiss_library.import_faiss()
+    usual = faiss.omp_get_max_threads()
+    with faiss_library.at_most_threads(1):
+        assert faiss.omp_get_max_threads() == 1
+    assert faiss.omp_get_max_threads() == usual
+    with faiss_library.at_most_threads(10**6):
+        assert faiss.omp_get_max_threads() == usual
+    assert faiss.omp_get_max_threads() == usual

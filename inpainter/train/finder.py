@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...errors import InputError
 from ...index_build.descriptors import Descriptor
 from ...retrieval.retriever import describe_pictures
 from .photo_cache import PhotoCache
@@ -55,6 +56,9 @@ class Finder:
 
         Returns:
             uint8 (B, k, S, S, 3), the most similar first.
+
+        Raises:
+            InputError: there are fewer than k for a picture.
         """
         size = pictures.shape[-1]
         shape = (len(pictures), k, size, size, 3)
@@ -68,5 +72,11 @@ class Finder:
             together = self._folders[rows, None] == self._folders
             scores += _AHEAD * (together & (rows >= 0)[:, None])
         scores[self._unusable | (copies & (rows >= 0)[:, None])] = -torch.inf
-        best = scores.topk(k).indices.flatten().numpy()
-        return torch.from_numpy(self._shelf.photos(best, size)).reshape(shape)
+        best = scores.topk(min(k, scores.shape[1]))
+        least = int(best.values.isfinite().sum(1).min())
+        if least < k:
+            raise InputError(
+                f"{self._shelf.folder}: expected {k} photos beside each and its copies, found {least}"
+            )
+        rows_found = best.indices.flatten().numpy()
+        return torch.from_numpy(self._shelf.photos(rows_found, size)).reshape(shape)

@@ -116,9 +116,9 @@ def cache_photos(
 
     def read(name: str) -> Pixels | str:
         try:
-            return square(decode(source.read(name), draft=size), size)
+            return square(decode(source.read(name), name=name, draft=size), size)
         except ImageError as error:
-            return str(error)
+            return str(error).removeprefix(f"{name}: ")
 
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(names), _BLOCK):

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from simpaint.errors import InputError
 from simpaint.index_build.descriptors import JSON
 from simpaint.inpainter.train.finder import Finder
 from simpaint.inpainter.train.photo_cache import PhotoCache
@@ -67,6 +68,16 @@ def test_photos_of_the_same_folder_come_first(
     expected = sorted(ranked, key=lambda row: folders[row] != 3)[:4]
     assert np.array_equal(found[0], cache.photos(expected, 32))
     assert np.array_equal(found[1], cache.photos(slow(vectors @ queries[1], set())[:4], 32))
+
+
+def test_fewer_than_are_wanted_are_refused(cache: PhotoCache, vectors: NDArray[np.float32]) -> None:
+    count = len(cache)
+    finder = Finder(cache, vectors, Pixels(), 1.1)
+    assert finder(pictures(1), torch.tensor([-1]), count).shape[1] == count
+    with pytest.raises(InputError, match=f"expected {count} photos .* found {count - 1}"):
+        finder(pictures(1), torch.tensor([0]), count)
+    with pytest.raises(InputError, match=f"expected {count + 1} photos"):
+        finder(pictures(1), torch.tensor([-1]), count + 1)
 
 
 def test_none_are_found_where_none_are_wanted(

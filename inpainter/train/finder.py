@@ -76,7 +76,8 @@ class Finder:
         least = int(best.values.isfinite().sum(1).min())
         if least < k:
             raise InputError(
-                f"{self._shelf.folder}: expected {k} photos beside each and its copies, found {least}"
+                f"{self._shelf.folder}: expected {k} photos for each that are no copies of it, "
+                f"found {least}"
             )
         rows_found = best.indices.flatten().numpy()
         return torch.from_numpy(self._shelf.photos(rows_found, size)).reshape(shape)

@@ -23,7 +23,7 @@ def paint(
     batch: Batch,
     coarse: nn.Module | None = None,
     finder: Finder | None = None,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Run a network on a batch.
 
     Args:
@@ -33,7 +33,8 @@ def paint(
         finder: what finds the neighbors that the batch wants.
 
     Returns:
-        what it painted, the truth and the hole, floats (B, C, H, W).
+        what it painted, the truth and the hole, floats (B, C, H, W), and the neighbors it was
+        shown, (B, K, 3, H, W).
     """
     truth, hole = to_float(batch["photos"]), batch["holes"].float()
     first = truth
@@ -47,7 +48,7 @@ def paint(
         neighbors = to_float(found.to(truth.device))
     elif "neighbors" in batch:
         neighbors = to_float(batch["neighbors"])
-    return paint_last(network, truth, hole, first, neighbors).float(), truth, hole
+    return paint_last(network, truth, hole, first, neighbors).float(), truth, hole, neighbors
 
 
 class InpaintingTask:
@@ -89,7 +90,7 @@ class InpaintingTask:
 
     def updates(self, modules: Mapping[str, nn.Module], batch: Batch) -> Iterator[Update]:
         """The judge's step, if there is one, then the network's against the judge it became."""
-        out, truth, hole = paint(modules["network"], batch, modules.get("coarse"), self.finder)
+        out, truth, hole, _ = paint(modules["network"], batch, modules.get("coarse"), self.finder)
         terms = inpainting_loss(out, truth, hole, modules.get("features"), self.weights)
         judge = modules.get("judge")
         if judge is not None:
@@ -116,8 +117,8 @@ class InpaintingTask:
         count = 0
         for batch in self.validation:
             moved = _to(batch, network)
-            painted = paint(network, moved, modules.get("coarse"), self.finder)
-            terms = inpainting_loss(*painted, modules.get("features"), self.weights)
+            out, truth, hole, _ = paint(network, moved, modules.get("coarse"), self.finder)
+            terms = inpainting_loss(out, truth, hole, modules.get("features"), self.weights)
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0.0) + float(term) * len(moved["photos"])
             count += len(moved["photos"])
@@ -129,10 +130,8 @@ class InpaintingTask:
         if not self.validation:
             return None
         batch = {name: value[:_SHOWN] for name, value in _to(self.validation[0], network).items()}
-        out, truth, hole = paint(network, batch, self.fixed.get("coarse"), self.finder)
-        rows = [torch.where(hole.bool(), 1.0, truth)]
-        if "neighbors" in batch:
-            rows += to_float(batch["neighbors"]).unbind(1)
+        out, truth, hole, neighbors = paint(network, batch, self.fixed.get("coarse"), self.finder)
+        rows = [torch.where(hole.bool(), 1.0, truth), *neighbors.unbind(1)]
         rows += [composite(out, truth, hole).clamp(0, 1), truth]
         grid: Tensor = make_grid(torch.cat(rows), nrow=len(truth))
         return grid

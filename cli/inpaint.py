@@ -21,7 +21,9 @@ _path = click.Path(path_type=Path)
 @click.option("--mask", type=_path, required=True, help="As large as PHOTO; white is hole.")
 @click.option("--database", type=_path, help="Similar photos, as `simpaint index build` made it.")
 @click.option("--out", type=_path, required=True, help="The result: a file, or a folder.")
-@click.option("-k", type=click.IntRange(0), help="Photos to borrow from.  [default: 1]")
+@click.option(
+    "-k", type=click.IntRange(0), help="Photos to borrow from.  [default: 3, or what there is]"
+)
 @click.option("--steps", type=_path, help="Draw every step of the way as PNG.")
 @click.option(
     "--reference",

@@ -183,6 +183,13 @@ def sim(**options: Any) -> None:  # noqa: ANN401 - see _PAINTING
 )
 @click.option("--moved", type=_path(), help="Where the database's photos are, if moved.")
 @click.option("--coarse", default="sim-0", show_default=True, help="Network of the coarse picture.")
+@click.option(
+    "--crispness",
+    type=click.FloatRange(0, 2),
+    default=1.0,
+    show_default=True,
+    help="How much the trained network raises detail in wide holes.",
+)
 @_painting
 def copy(**options: Any) -> None:  # noqa: ANN401 - see _PAINTING
     """Train our own network, which copies from any number of similar photos.

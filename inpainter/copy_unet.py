@@ -6,8 +6,9 @@ own mirror image, as a face has two like halves. Where the decoder has come back
 size, it is matched with each of them: out come a small displacement field, a colour gain and
 offset, and a weight. Their real pixels are moved, recoloured and blended by these (as TransFill,
 Zhou et al. 2021, does for scenes), and the last layer chooses per pixel between the three fillings,
-and paints on top. All that is done per neighbor is shared and then summed with weights, so the
-order of neighbors does not matter, and one set of weights serves any K, 0 as well.
+and paints on top; deep in a wide hole both are smooth, so that the finest detail there is a photo's
+own and not an invented texture. All that is done per neighbor is shared and then summed with
+weights, so the order of neighbors does not matter, and one set of weights serves any K, 0 as well.
 """
 
 from collections.abc import Iterable
@@ -21,13 +22,13 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from .conv import Conv2d
+from .depth import depth, mean
 from .thin_plate import thin_plate
 
 _MATCHED: Final = 2  # the level, at a quarter of the size, where neighbors are matched
 _FILLINGS: Final = 3  # smooth, coarse, copied
-_TONES: Final = (
-    4  # colours are corrected at a quarter of that level's size: no detail comes from it
-)
+_TONES: Final = 4  # colours are corrected at a quarter of that level's size: no detail comes of it
+_MAX_CRISPNESS: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,14 @@ class CopyConfig:
         widths: channels at the whole, a half, a quarter ... of the size; at least four levels.
         blocks: residual blocks at the deepest level.
         reach: the largest displacement, as a share of the picture's side.
+        crispness: how much fine detail is raised in wide holes once it is trained.
         coarse: the shipped network whose coarse pictures it is trained on and given.
     """
 
     widths: tuple[int, ...] = (16, 32, 64, 128, 176)
     blocks: int = 2
     reach: float = 0.12
+    crispness: float = 0.0
     coarse: str = "sim-0"
 
     def __post_init__(self) -> None:
@@ -51,6 +54,8 @@ class CopyConfig:
             raise InputError(f"expected at least {_MATCHED + 2} widths, all positive: {self}")
         if not 0 <= self.reach <= 1:
             raise InputError(f"a reach is a share of the side, 0 to 1, not {self.reach}")
+        if not 0 <= self.crispness <= _MAX_CRISPNESS:
+            raise InputError(f"a crispness is 0 to {_MAX_CRISPNESS:g}, not {self.crispness}")
 
 
 class _Residual(nn.Module):
@@ -145,7 +150,7 @@ class _Matching(nn.Module):
         """
         size = pixels.shape[-2:]
         matched = self.compare(torch.cat([here, there], dim=1))
-        shift = self.reach * 2 * torch.tanh(_enlarge(self.shift(matched).float(), size))
+        shift = self.reach * 2 * torch.tanh(_enlarge(self.shift(matched), size))
         tone = torch.tanh(_enlarge(self.tone(F.avg_pool2d(matched, _TONES, ceil_mode=True)), size))
         gain, offset = (1 + 0.5 * tone[:, :3]), 0.5 * tone[:, 3:]
         return matched, gain * _moved(pixels, shift) + offset, self.weight(matched)
@@ -188,7 +193,8 @@ class CopyUNet(nn.Module):
             neighbors: (B, K, 3, H, W) in [0, 1], in any order; K may be 0.
 
         Returns:
-            (B, 3, H, W), known pixels included, not clamped.
+            (B, 3, H, W), known pixels included, not clamped, detail raised by the `crispness`
+            unless in training.
         """
         holes = holes.to(photos.dtype)
         known = photos * (1 - holes)
@@ -204,12 +210,18 @@ class CopyUNet(nn.Module):
                 features, copied = self._copy(features, similar)
         fillings = [smooth, coarse, copied]
         joined = torch.cat([F.relu(features), *fillings], dim=1)
-        painted, choice = self.last(joined).float().split([3, _FILLINGS], dim=1)
-        shares = choice.softmax(dim=1).split(1, dim=1)  # (B, 1, H, W) each
+        deep = depth(holes.float())
+        last = self.last(joined).float()
+        last = torch.lerp(last, _blurred(last), deep)
+        painted, choice = last[:, :3], last[:, 3:]
+        shares = choice.softmax(dim=1).chunk(_FILLINGS, dim=1)  # (B, 1, H, W) each
         out: Tensor = painted + sum(
             s * filling for s, filling in zip(shares, fillings, strict=True)
         )
-        return out
+        if self.training:
+            return out
+        filled = known + out * holes
+        return out + self.config.crispness * holes * deep * (filled - _blurred(filled))
 
     def _copy(self, features: Tensor, similar: Tensor) -> tuple[Tensor, Tensor]:
         """Features that know the similar photos, and the blend of what is copied: (B, 3, H, W)."""
@@ -223,6 +235,11 @@ class CopyUNet(nn.Module):
         large = _apart(_enlarge(shares.flatten(0, 1), pixels.shape[-2:]), count)
         copied = (large * _apart(copies, count)).sum(dim=1)  # (B, 3, H, W)
         return features + seen.to(features.dtype), copied
+
+
+def _blurred(maps: Tensor) -> Tensor:
+    """Two means of 3 x 3 pixels, about a Gaussian of sigma 1.2: nothing finer than 4 pixels."""
+    return mean(mean(maps, 3), 3)
 
 
 def _with_mirror(filled: Tensor, holes: Tensor, neighbors: Tensor) -> Tensor:

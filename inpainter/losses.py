@@ -20,6 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .depth import depth
+
 _LEAST_ENERGY: Final = 1e-4
 
 Maps: TypeAlias = Sequence[Tensor]
@@ -99,13 +101,15 @@ def sharpness_loss(out: Tensor, truth: Tensor, hole: Tensor) -> Tensor:
     ``mean over windows and `contrasts` c of T log(T / O) - T + O``, T = E_c(truth), O = E_c(out),
     E_c being the window's mean. This divergence is least for the mean of all T that might be, so
     that holes are as sharp as the truth on average. First differences alone would be met by fine
-    stripes, whose second differences are far too large.
+    stripes, whose second differences are far too large. Deep in wide holes, where nothing is known,
+    the term is met by texture that is made up; windows count the less, the more `depth` they have.
     """
     made, wanted = (
         F.avg_pool2d(torch.cat(contrasts(x, hole), dim=1), 8, 4, padding=4) + _LEAST_ENERGY
         for x in (out, truth)
     )
-    return (wanted * (wanted / made).log() - wanted + made).mean()
+    deep = F.avg_pool2d(depth(hole.float()), 8, 4, padding=4, count_include_pad=False)
+    return ((1 - deep) * (wanted * (wanted / made).log() - wanted + made)).mean()
 
 
 def contrasts(photos: Tensor, hole: Tensor) -> list[Tensor]:

@@ -15,7 +15,7 @@ CoarseNetwork: TypeAlias = PConvUNet | SimUNet
 
 LastNetwork: TypeAlias = SimUNet | CopyUNet
 
-USUAL_K: Final = 1
+USUAL_K: Final = 3
 """How many photos our own network, which takes any number, is given unless told otherwise."""
 
 _PAPERS_COARSE: Final = "pconv"

@@ -12,9 +12,11 @@ from torch import Tensor
 from ..data.rasters import Stored
 from ..errors import InputError
 from ..index_build.descriptors import DescriptorConfig, load_descriptor, pick_device
-from ..index_build.manifest import Level
+from ..index_build.manifest import Level, read_manifest
+from .copy_unet import CopyUNet
 from .losses import composite
 from .painters import (
+    USUAL_K,
     CoarseNetwork,
     LastNetwork,
     coarse_of,
@@ -99,7 +101,7 @@ class Inpainter:
             coarse: fills the hole first, to have something to search with.
             network: our own, or Sim-K.
             similar: what it borrows from; not used for K = 0.
-            k: how many photos it borrows from; Sim-K's own K if left out, and 1 for our own, which
+            k: how many photos it borrows from; Sim-K's own K if left out, and 3 for our own, which
                 takes any number.
             size: side of the squares that the networks see, in pixels.
             finder: finds faces; dlib's, or scikit-image's without it.
@@ -146,7 +148,8 @@ class Inpainter:
             coarse: the coarse network, by name or file; the one that goes with the network if left
                 out.
             network: our own or Sim-K, by name or file.
-            k: how many photos it borrows from: any number for our own, 1 if left out.
+            k: how many photos it borrows from: any number for our own; if left out 3, or as many as
+                there are.
             references: photos to borrow from instead, the most similar K of them.
             auxiliary: what else the network is given in place of similar photos, to see what they
                 are worth: random photos of the database, or noise.
@@ -162,6 +165,9 @@ class Inpainter:
             ImageError: a reference photo cannot be used.
         """
         last, finder = load_last(network), default_finder()
+        if k is None and isinstance(last, CopyUNet):  # which takes what there is
+            there = len(references) or (read_manifest(database).count if database else USUAL_K)
+            k = min(USUAL_K, there)
         k = neighbors_of(last, k)
         similar: Similar | None = None
         if k and auxiliary == "noise":

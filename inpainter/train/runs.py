@@ -50,6 +50,7 @@ class PaintingRun:
         initial: weights to begin with in place of random ones; those of a Sim-K with a smaller K
             begin as a network that does not look at the neighbors it has not seen yet.
         coarse: for "copy", the network that paints the coarse picture: a shipped name or a path.
+        crispness: for "copy", how much detail is raised in use; see `copy_unet.CopyConfig`.
         sharpness: weight of `losses.sharpness_loss`.
         adversarial: weight of a judge's verdict in the loss; 0 trains without one.
         bn_frozen: keep the encoder's batch norms as they are, to fine-tune "pconv".
@@ -72,6 +73,7 @@ class PaintingRun:
     feature_weights: Path | None = None
     initial: Path | None = None
     coarse: str | None = None
+    crispness: float = 0.0
     sharpness: float = 0.0
     adversarial: float = 0.0
     bn_frozen: bool = False
@@ -183,7 +185,8 @@ def _network(run: PaintingRun) -> PConvUNet | SimUNet | CopyUNet:
 
 def _new_network(run: PaintingRun) -> PConvUNet | SimUNet | CopyUNet:
     if run.kind == "copy":
-        return CopyUNet(CopyConfig(coarse=run.coarse or CopyConfig.coarse))
+        coarse = run.coarse or CopyConfig.coarse
+        return CopyUNet(CopyConfig(coarse=coarse, crispness=run.crispness))
     if run.variant not in VARIANTS:
         raise InputError(f"--variant {run.variant}: expected one of {', '.join(VARIANTS)}")
     return build_unet(UNetConfig(run.kind, VARIANTS[run.variant], run.k))
@@ -199,6 +202,8 @@ def _begin(new: PConvUNet | SimUNet | CopyUNet, path: Path) -> PConvUNet | SimUN
     loaded = checkpoint.load(path, type(new))
     if isinstance(new, SimUNet) and isinstance(loaded, SimUNet) and loaded.config.k < new.config.k:
         loaded = more_neighbors(loaded, new.config.k)
+    if isinstance(new, CopyUNet) and isinstance(loaded, CopyUNet):  # for use, not of the weights
+        loaded.config = replace(loaded.config, crispness=new.config.crispness)
     if loaded.config != new.config:
         raise InputError(f"{path}: expected {new.config}, found {loaded.config}")
     return loaded

@@ -1,5 +1,7 @@
 """Our own network: any K, any order, any size, and pixels that are really copied."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -91,7 +93,55 @@ def test_a_shift_moves_pixels_by_that_share_of_the_side() -> None:
     )
 
 
-@pytest.mark.parametrize("wrong", [{"widths": (4, 4)}, {"reach": 2.0}, {"blocks": -1}])
+def slow_mean(photo: torch.Tensor, y: int, x: int, around: int) -> torch.Tensor:
+    """Of (C, H, W) around one place; (C,)."""
+    rows, columns = (
+        slice(max(0, y - around), y + around + 1),
+        slice(max(0, x - around), x + around + 1),
+    )
+    return photo[:, rows, columns].mean((1, 2))
+
+
+@torch.no_grad()
+def test_crispness_raises_detail_by_the_share_of_hole_around_and_not_in_training() -> None:
+    given = inputs(1, (12, 21))
+    photos, holes = given[:2]
+    holes[:, :, 2:, :14] = 1
+    plain, crisp = network(), network()
+    crisp.config = replace(crisp.config, crispness=0.5)
+    before, after = plain(*given)[1], crisp(*given)[1]
+    filled = torch.where(holes[1].bool(), before, photos[1])
+    places = [(y, x) for y in range(12) for x in range(21)]
+    once = torch.stack([slow_mean(filled, *place, 1) for place in places], 1).view(3, 12, 21)
+    for y, x in places:
+        share = slow_mean(holes[1], y, x, 8) * holes[1, :, y, x]
+        raised = 0.5 * share**2 * (filled[:, y, x] - slow_mean(once, y, x, 1))
+        torch.testing.assert_close(after[:, y, x], before[:, y, x] + raised)
+    torch.testing.assert_close(crisp.train()(*given), plain(*given))
+
+
+class Noise(torch.nn.Module):
+    """In place of the last layer."""
+
+    def forward(self, joined: torch.Tensor) -> torch.Tensor:
+        return torch.randn(len(joined), 6, *joined.shape[-2:])
+
+
+@torch.no_grad()
+def test_no_fine_detail_is_painted_deep_in_wide_holes(monkeypatch: pytest.MonkeyPatch) -> None:
+    built = network()
+    monkeypatch.setattr(built, "last", Noise())
+    flat, holes = torch.full((1, 3, 64, 64), 0.5), torch.zeros(1, 1, 64, 64)
+    holes[..., 4:8, :] = holes[..., 24:, :] = 1
+    out = built(flat, holes, flat, torch.empty(1, 0, 3, 64, 64))
+    detail = out.diff(2, dim=-1).abs().mean((0, 1, 3))  # of each row
+    assert detail[4:8].min() > 1  # a thin hole
+    assert detail[32:].max() < 0.3
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"widths": (4, 4)}, {"reach": 2.0}, {"blocks": -1}, {"crispness": -0.1}]
+)
 def test_a_configuration_that_cannot_be_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError):
         CopyConfig(**wrong)  # type: ignore[arg-type]

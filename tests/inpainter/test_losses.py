@@ -149,13 +149,14 @@ def test_gradient_energy_counts_pairs_inside_the_hole_of_each_photo() -> None:
 
 def test_sharpness_compares_windows_of_8_pixels_as_the_loop_does() -> None:
     weights = {1: (-1, 1), 2: (1, -2, 1)}
+    hole = 1 - HOLE[0, 0]
 
     def energy(photo: Tensor, order: int, step: tuple[int, int], top: int, left: int) -> float:
         total = 0.0
         for c, y, x in np.ndindex(3, 8, 8):
             places = [(top + y + i * step[0], left + x + i * step[1]) for i in range(order + 1)]
             if all(0 <= row < 9 and 0 <= column < 11 for row, column in places):
-                inside = all(HOLE[0, 0][place] == 1 for place in places)
+                inside = all(hole[place] == 1 for place in places)
                 pairs = zip(weights[order], places, strict=True)
                 total += inside * float(sum(w * photo[c][place] for w, place in pairs)) ** 2
         return total / 64 + 1e-4
@@ -163,31 +164,51 @@ def test_sharpness_compares_windows_of_8_pixels_as_the_loop_does() -> None:
     def divergence(wanted: float, made: float) -> float:
         return wanted * math.log(wanted / made) - wanted + made
 
+    def weight(top: int, left: int) -> float:
+        deep = [
+            float(hole[max(0, y - 8) : y + 9, max(0, x - 8) : x + 9].mean()) ** 2
+            for y, x in np.ndindex(9, 11)
+            if top <= y < top + 8 and left <= x < left + 8
+        ]
+        return 1 - float(np.mean(deep))
+
     errors = [
-        divergence(*(energy(x[0], order, step, top, left) for x in (TRUTH, OUT)))
+        weight(top, left)
+        * divergence(*(energy(x[0], order, step, top, left) for x in (TRUTH, OUT)))
         for order in (1, 2)
         for step in ((0, 1), (1, 0))
         for top in range(-4, 9 + 4 - 7, 4)
         for left in range(-4, 11 + 4 - 7, 4)
     ]
-    found = sharpness_loss(OUT[:1], TRUTH[:1], HOLE[:1]).item()
+    found = sharpness_loss(OUT[:1], TRUTH[:1], hole[None, None]).item()
     assert found == pytest.approx(np.mean(errors), rel=1e-3)
 
 
 def test_fine_stripes_are_no_substitute_for_detail() -> None:
     truth = torch.sin(torch.arange(32) / 3).expand(1, 3, 32, 32) / 4 + 0.5
-    blurred, hole = (truth - 0.5) * 0.6 + 0.5, torch.ones(1, 1, 32, 32)
+    blurred, hole = (truth - 0.5) * 0.6 + 0.5, torch.zeros(1, 1, 32, 32)
+    hole[..., 12:20, :] = 1
     missing = gradient_energy(truth, hole) - gradient_energy(blurred, hole)
-    stripes = (torch.arange(32) % 2 - 0.5)[:, None] * (missing / (3 * 31 * 32)).sqrt()
+    stripes = (torch.arange(32) % 2 - 0.5)[:, None] * (missing / (3 * 7 * 32)).sqrt()
     striped = blurred + stripes
     torch.testing.assert_close(gradient_energy(striped, hole), gradient_energy(truth, hole))
     assert sharpness_loss(striped, truth, hole) > sharpness_loss(blurred, truth, hole)
 
 
+def test_no_sharpness_is_asked_for_deep_in_a_wide_hole() -> None:
+    truth, hole = torch.rand(1, 3, 64, 64), torch.zeros(1, 1, 64, 64)
+    hole[..., 4:8, :] = hole[..., 16:, :] = 1
+    flat = torch.full_like(truth, 0.5).requires_grad_()
+    (gradient,) = torch.autograd.grad(sharpness_loss(flat * truth, truth, hole), flat)
+    asked = gradient.abs().amax((0, 1, 3))  # of each row
+    assert asked[36:].max() < 1e-6
+    assert min(asked[4:8].max(), asked[16:18].max()) > 1e-4
+
+
 def test_a_flat_filling_has_a_loss_of_sharpness_and_a_finite_gradient() -> None:
     flat = torch.full_like(TRUTH, 0.5).requires_grad_()
-    loss = sharpness_loss(flat, TRUTH, torch.ones_like(HOLE))
-    assert loss > sharpness_loss(TRUTH, TRUTH, torch.ones_like(HOLE)) == 0
+    loss = sharpness_loss(flat, TRUTH, 1 - HOLE)
+    assert loss > sharpness_loss(TRUTH, TRUTH, 1 - HOLE) == 0
     loss.backward()  # type: ignore[no-untyped-call]
     assert flat.grad is not None
     assert flat.grad.isfinite().all()

@@ -237,6 +237,27 @@ def test_references_take_the_place_of_the_database(folder: Path, photo: Any, mas
         load(folder, 3, references=chosen)
 
 
+def test_our_own_network_borrows_from_three_photos_or_as_many_as_there_are(
+    folder: Path, tmp_path: Path
+) -> None:
+    copier, coarse = tmp_path / "copy.safetensors", folder / "pconv.safetensors"
+    save(copier, CopyUNet(CopyConfig(widths=(4, 4, 8, 8), blocks=1)), {})
+    chosen = [folder / "photos" / f"{i}.png" for i in range(2)]
+    (tmp_path / "one").mkdir()
+    write_png(tmp_path / "one/0.png", drawn_face(np.random.default_rng(0), 64))
+    build_index(tmp_path / "one", tmp_path / "db", BuildConfig(workers=1, device="cpu"))
+
+    def k(**options: Any) -> int:
+        return Inpainter.load(coarse=coarse, network=copier, device="cpu", **options).k
+
+    assert k(database=folder / "db") == 3
+    assert k(database=tmp_path / "db") == 1
+    assert k(references=chosen) == 2
+    assert k(database=folder / "db", k=5) == 5
+    with pytest.raises(InputError, match="expected at least 3 reference photos, found 2"):
+        k(references=chosen, k=3)
+
+
 @pytest.mark.parametrize("auxiliary", ["random", "noise"])
 def test_other_auxiliaries_depend_on_the_seed_alone(
     folder: Path,

@@ -185,7 +185,7 @@ def sim(**options: Any) -> None:  # noqa: ANN401 - see _PAINTING
 @click.option("--coarse", default="sim-0", show_default=True, help="Network of the coarse picture.")
 @click.option(
     "--crispness",
-    type=click.FloatRange(0, 2),
+    type=click.FloatRange(0),
     default=1.0,
     show_default=True,
     help="How much the trained network raises detail in wide holes.",

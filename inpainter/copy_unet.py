@@ -28,7 +28,6 @@ from .thin_plate import thin_plate
 _MATCHED: Final = 2  # the level, at a quarter of the size, where neighbors are matched
 _FILLINGS: Final = 3  # smooth, coarse, copied
 _TONES: Final = 4  # colours are corrected at a quarter of that level's size: no detail comes of it
-_MAX_CRISPNESS: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,8 @@ class CopyConfig:
             raise InputError(f"expected at least {_MATCHED + 2} widths, all positive: {self}")
         if not 0 <= self.reach <= 1:
             raise InputError(f"a reach is a share of the side, 0 to 1, not {self.reach}")
-        if not 0 <= self.crispness <= _MAX_CRISPNESS:
-            raise InputError(f"a crispness is 0 to {_MAX_CRISPNESS:g}, not {self.crispness}")
+        if not self.crispness >= 0:
+            raise InputError(f"a crispness is 0 or more, not {self.crispness}")
 
 
 class _Residual(nn.Module):

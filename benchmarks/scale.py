@@ -22,7 +22,7 @@ from PIL import Image
 
 from simpaint.data.drawn_faces import drawn_face
 from simpaint.data.files import sha256
-from simpaint.data.images import read_photo, square
+from simpaint.data.images import read_photo
 from simpaint.index_build.faiss_index import (
     add_batches,
     empty_index,
@@ -66,7 +66,7 @@ def report_decoding(what: str, photos: list[bytes]) -> None:
 
         def decode(side: int = side) -> None:
             for content in photos:
-                square(read_photo(content, name="a photo", draft=side).pixels, side)
+                read_photo(content, name="a photo", side=side)
 
         rate = 1 / seconds(decode, len(photos))
         print(f"decode {what} ({size / 1000:.0f} kB) to {side}: {rate:,.0f} photos/s a core")

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from ..errors import ImageError, SimpaintError
-from .images import MAX_PIXELS, Pixels, read_photo, square
+from .images import MAX_PIXELS, Pixels, read_photo
 from .sources import PhotoSource, SourceKind, reopen_source
 
 _SPARE: Final = 3  # batches beyond those being decoded: one in use, two ready
@@ -123,13 +123,13 @@ class _Decoder:
             if not name.isascii():
                 name.encode()
             content = self.source.read(name)
-            photo = read_photo(content, name=name, max_pixels=self.max_pixels, draft=size)
+            photo = read_photo(content, name=name, max_pixels=self.max_pixels, side=size)
         except (ImageError, UnicodeEncodeError) as error:
             out[:] = 0
             if isinstance(error, UnicodeEncodeError):
                 return "the file's name is not valid UTF-8"
             return str(error).removeprefix(f"{name}: ")
-        out[:] = square(photo.pixels, size)
+        out[:] = photo.pixels
         return Usable(hashlib.sha256(content).hexdigest(), photo.width, photo.height)
 
 

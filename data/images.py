@@ -67,7 +67,7 @@ class Photo(NamedTuple):
     """A decoded photo.
 
     Attributes:
-        pixels: uint8 RGB (H, W, 3), upright; smaller than the file's where a `draft` was asked for.
+        pixels: uint8 RGB (H, W, 3), upright; the square (S, S, 3) where one was asked for.
         width: the whole photo's width in pixels, upright.
         height: the whole photo's height in pixels, upright.
     """
@@ -82,10 +82,10 @@ def decode(
     *,
     name: str | None = None,
     max_pixels: int = MAX_PIXELS,
-    draft: int | None = None,
+    side: int | None = None,
 ) -> Pixels:
     """Decode a photo: `read_photo` for those who want nothing but the pixels."""
-    return read_photo(data, name=name, max_pixels=max_pixels, draft=draft).pixels
+    return read_photo(data, name=name, max_pixels=max_pixels, side=side).pixels
 
 
 def read_photo(
@@ -93,7 +93,7 @@ def read_photo(
     *,
     name: str | None = None,
     max_pixels: int = MAX_PIXELS,
-    draft: int | None = None,
+    side: int | None = None,
 ) -> Photo:
     """Decode a JPEG, PNG, WebP, TIFF, BMP or GIF (first frame), told apart by content.
 
@@ -104,8 +104,9 @@ def read_photo(
         data: the file's bytes, or its path.
         name: what errors call the photo; the path where there is one.
         max_pixels: photos of more pixels are refused before they are decoded.
-        draft: a side in pixels: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, as long as
-            neither side becomes shorter than this. Quicker, and close to the area average.
+        side: of the central `square` that is wanted, in pixels; None for the whole photo. A JPEG
+            may be decoded at 1/2, 1/4 or 1/8 of its size for it, as long as neither side becomes
+            shorter than this: quicker, and close to the area average.
 
     Raises:
         ImageError: the file cannot be read, is damaged, is not a picture or is too large.
@@ -116,11 +117,12 @@ def read_photo(
         with open_image(content) as image:
             check_size(image, content, max_pixels)
             whole = image.size
-            if draft is not None:
-                image.draft(None, (draft, draft))
+            if side is not None:
+                image.draft(None, (side, side))
             image.load()
             upright, swapped = _upright(image, whole)
-            pixels = np.array(_to_rgb(upright))
+            rgb = _to_rgb(upright)
+            pixels = np.array(rgb if side is None else _square(rgb, side))
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error
     except Exception as error:  # Pillow raises a dozen types on damaged files
@@ -201,7 +203,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F"):
         raise ImageError(f"32-bit pixels (mode {image.mode}), of which nobody says what is white")
     if not image.has_transparency_data:
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
     rgba = image.convert("RGBA")
     white = Image.new("RGB", image.size, "white")
     white.paste(rgba, mask=rgba.getchannel("A"))
@@ -238,14 +240,17 @@ def square(image: Pixels, size: int) -> Pixels:
     Returns:
         uint8 (size, size, 3).
     """
-    height, width = image.shape[:2]
-    side = min(height, width)
-    left, top = (width - side) // 2, (height - side) // 2
-    if side == size:
-        return np.ascontiguousarray(image[top : top + side, left : left + side])
-    kind = Image.Resampling.BOX if side > size else Image.Resampling.BILINEAR
+    return np.array(_square(Image.fromarray(image), size))
+
+
+def _square(image: Image.Image, size: int) -> Image.Image:
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
     box = (left, top, left + side, top + side)
-    return np.array(Image.fromarray(image).resize((size, size), kind, box))
+    if side == size:
+        return image.crop(box)
+    kind = Image.Resampling.BOX if side > size else Image.Resampling.BILINEAR
+    return image.resize((size, size), kind, box)
 
 
 def read_mask(

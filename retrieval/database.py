@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.images import Pixels, decode, square
+from ..data.images import Pixels, decode
 from ..data.sources import PhotoSource, reopen_source
 from ..errors import DatabaseError, ImageError, InputError
 from ..index_build.descriptors import Descriptor
@@ -244,8 +244,7 @@ class ImageDatabase:
             content = self._source.read(name)
         except ImageError as error:
             raise ImageError(f"{place}: {error}") from error
-        pixels = decode(content, name=place, draft=size)
-        return pixels if size is None else square(pixels, size)
+        return decode(content, name=place, side=size)
 
     @cached_property
     def _source(self) -> PhotoSource:

@@ -116,7 +116,7 @@ def cache_photos(
 
     def read(name: str) -> Pixels | str:
         try:
-            return square(decode(source.read(name), name=name, draft=size), size)
+            return decode(source.read(name), name=name, side=size)
         except ImageError as error:
             return str(error).removeprefix(f"{name}: ")
 

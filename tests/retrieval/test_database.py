@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from simpaint.data.images import decode, square
+from simpaint.data.images import decode
 from simpaint.errors import DatabaseError, ImageError, InputError
 from simpaint.index_build.build import BuildConfig, build_index
 from simpaint.index_build.change import rebuild, remove
@@ -256,7 +256,7 @@ def test_photos_and_paths_are_those_of_the_ids(photos: Path, tmp_path: Path) -> 
     for photo, i in zip(opened.photos([4, 1]), (4, 1), strict=True):
         np.testing.assert_array_equal(photo, decode(photos / f"000{i}.jpg"))
     small = opened.photos(np.array([2]), size=20)[0]
-    np.testing.assert_array_equal(small, square(decode(photos / "0002.jpg", draft=20), 20))
+    np.testing.assert_array_equal(small, decode(photos / "0002.jpg", side=20))
     assert [row.width for row in opened.rows([0])] == [48]
 
 

@@ -9,10 +9,13 @@ from torch import Tensor
 from ..data.images import Pixels, square
 from ..errors import DatabaseError, InputError
 from ..index_build.descriptors import Descriptor
-from ..index_build.exact import Vectors
+from ..index_build.exact import Ids, Vectors
 from .database import Excluded, ImageDatabase
+from .deep_search import Scores
 
 _MOST: Final = 255  # of 8 bits
+_SAME_SCORE: Final = 0.02  # copies of a photo are as similar to a picture as each other,
+_SAME_PIXELS: Final = 6.0  # and differ in the mean by less than so many of 255 levels
 
 
 class Retrieved(NamedTuple):
@@ -30,7 +33,11 @@ class Retrieved(NamedTuple):
 
 
 class Retriever:
-    """Coarse pictures in, the K most similar photos of a database out."""
+    """Coarse pictures in, the K most similar photos of a database out.
+
+    A photo that the database holds twice, of another size or compression even, is taken once, as
+    long as there are others: the second shows nothing new.
+    """
 
     def __init__(self, database: ImageDatabase, descriptor: Descriptor, k: int, size: int) -> None:
         """Join a database and its descriptor.
@@ -73,17 +80,52 @@ class Retriever:
         """
         vectors = describe_pictures(self._descriptor, pictures)
         scores, ids = self._database.search(
-            vectors, self._k, exclude_ids=exclude_ids, max_score=max_score
+            vectors, 2 * self._k, exclude_ids=exclude_ids, max_score=max_score
         )
-        if ids.min(initial=0) < 0:
+        first = ids[:, : self._k]
+        if first.min(initial=0) < 0:
             raise DatabaseError(
                 f"{self._database.folder}: expected {self._k} photos for every picture, "
-                f"found {int((ids >= 0).sum(1).min())} for one"
+                f"found {int((first >= 0).sum(1).min())} for one"
             )
-        unique, places = np.unique(ids, return_inverse=True)
-        photos = _to_tensor(self._database.photos(unique, self._size))  # (U, 3, S, S)
-        chosen = photos[torch.from_numpy(places.reshape(ids.shape))]  # (B, K, 3, S, S)
+        unique = np.unique(first).tolist()
+        photos = dict(zip(unique, self._database.photos(unique, self._size), strict=True))
+        places = np.array([self._distinct(*row, photos) for row in zip(scores, ids, strict=True)])
+        places = places.reshape(first.shape)  # (B, K), also for B = 0
+        scores = np.take_along_axis(scores, places, axis=1)
+        ids = np.take_along_axis(ids, places, axis=1)
+        chosen = _to_tensor([photos[i] for i in ids.ravel().tolist()])  # (B K, 3, S, S)
+        chosen = chosen.view(*ids.shape, *chosen.shape[1:])
         return Retrieved(chosen, torch.from_numpy(scores), torch.from_numpy(ids))
+
+    def _distinct(self, scores: Scores, ids: Ids, photos: dict[int, Pixels]) -> list[int]:
+        """Places of the first K photos that show something new, then of copies, in their order.
+
+        Args:
+            scores: descending.
+            ids: -1 where there are no more.
+            photos: those that were read; what is read here is added.
+        """
+        new: list[int] = []
+        copies: list[int] = []
+        for place, photo in enumerate(ids.tolist()):
+            if photo < 0 or len(new) == self._k:
+                break
+            if photo not in photos:
+                photos[photo] = self._database.photos([photo], self._size)[0]
+            copied = any(
+                scores[other] - scores[place] < _SAME_SCORE
+                and _same(photos[int(ids[other])], photos[photo])
+                for other in new
+            )
+            (copies if copied else new).append(place)
+        return sorted(new + copies[: self._k - len(new)])
+
+
+def _same(one: Pixels, other: Pixels) -> bool:
+    """Whether two squares are one photo, told by every fourth pixel."""
+    steps = np.subtract(one[::4, ::4], other[::4, ::4], dtype=np.int16)
+    return float(np.abs(steps).mean()) < _SAME_PIXELS
 
 
 def describe_pictures(descriptor: Descriptor, pictures: Tensor) -> Vectors:

@@ -1,8 +1,10 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from simpaint.data.images import decode, square
@@ -39,7 +41,7 @@ def test_a_photo_of_the_database_finds_itself(photos: Path, db: ImageDatabase) -
     np.testing.assert_allclose(found.scores[:, 0], 1, atol=1e-3)  # float16 on disk
     for row in range(2):
         for place, photo in enumerate(found.ids[row].tolist()):
-            pixels = square(decode(photos / f"{photo:04d}.jpg", draft=20), 20)
+            pixels = decode(photos / f"{photo:04d}.jpg", side=20)
             wanted = torch.from_numpy(pixels).permute(2, 0, 1) / 255
             torch.testing.assert_close(found.photos[row, place], wanted)
 
@@ -58,6 +60,27 @@ def test_exclusions_reach_the_search(photos: Path, db: ImageDatabase) -> None:
     first = retriever(query)
     assert 3 not in retriever(query, exclude_ids=[[3]]).ids
     np.testing.assert_array_equal(retriever(query, max_score=0.999).ids[:, :2], first.ids[:, 1:])
+
+
+def test_a_photo_that_is_there_twice_is_taken_once(photos: Path, tmp_path: Path) -> None:
+    copies = shutil.copytree(photos, tmp_path / "photos")
+    with Image.open(photos / "0003.jpg") as photo:
+        photo.resize((52, 52)).save(copies / "again.jpg", quality=70)
+    shutil.copy(photos / "0003.jpg", copies / "copy.jpg")
+    config = BuildConfig(workers=1, device="cpu")
+    build_index(copies, tmp_path / "db", config, descriptor=TinyDescriptor())
+    twice = ImageDatabase.open(tmp_path / "db")
+    query = picture(photos / "0003.jpg")[None]
+    found = [Path(path).name for path in twice.paths(range(14))]
+    first = Retriever(twice, TinyDescriptor(), k=1, size=16)(query)
+    assert found[int(first.ids)] in {"0003.jpg", "copy.jpg"}
+    four = Retriever(twice, TinyDescriptor(), k=4, size=16)(query)
+    names = [found[i] for i in four.ids[0].tolist()]
+    assert len({"0003.jpg", "again.jpg", "copy.jpg"} & {*names}) == 1
+    assert (four.scores.diff() <= 0).all()
+    every = Retriever(twice, TinyDescriptor(), k=14, size=16)(query)
+    assert sorted(every.ids[0].tolist()) == list(range(14))  # where there is nothing else
+    assert (every.scores.diff() <= 0).all()
 
 
 def test_too_few_photos_are_an_error(photos: Path, db: ImageDatabase) -> None:

@@ -108,7 +108,7 @@ _PAINTING = [
     ),
     click.option(
         "--features",
-        type=click.Choice(["simnet", "vgg16", "none"]),
+        type=click.Choice(["simnet", "lite0", "vgg16", "none"]),
         default="simnet",
         show_default=True,
         help="Network of perceptual and style loss; the paper's is vgg16. none: without them.",
@@ -124,7 +124,13 @@ _PAINTING = [
         "--adversarial",
         default=0.0,
         show_default=True,
-        help="Weight of a judge of patches, against blur; try 0.01.",
+        help="Weight of a judge that knows ImageNet, against blur; try 0.03.",
+    ),
+    click.option(
+        "--matching",
+        default=0.0,
+        show_default=True,
+        help="With a judge: weight of what he sees being the truth's; try 0.1.",
     ),
     click.option(
         "--initial", type=_path(), help="Weights to begin with; for sim also those of a smaller K."

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -38,6 +39,29 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path}: expected a whole safetensors file: {error}") from error
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Named tensors of others' making: of a safetensors file, or a PyTorch state dictionary.
+
+    Raises:
+        WeightsError: the file is missing, damaged or holds anything else.
+    """
+    return read_tensors(path)[0] if path.suffix == ".safetensors" else _read_pth(path)
+
+
+def _read_pth(path: Path) -> dict[str, Tensor]:
+    """A PyTorch state dictionary, read without running anything that the file contains."""
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(f"{path}: expected PyTorch weights: {reason}") from error
+    if not isinstance(found, dict) or not all(isinstance(v, Tensor) for v in found.values()):
+        raise WeightsError(
+            f"{path}: expected a dictionary of tensors, found {type(found).__name__}"
+        )
+    return found
 
 
 def check_tensors(

@@ -6,13 +6,12 @@ convolution, and 29 the ReLU after it.
 
 from collections.abc import Iterable
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import WeightsError
-from .tensors import check_tensors, read_tensors
+from .tensors import check_tensors, read_weights
 
 LAST_CONV = 29
 """Output of the last convolution, after its ReLU: (B, 512, H/16, W/16)."""
@@ -78,25 +77,11 @@ def load_vgg16(weights: Path | None = None) -> VGG16:
         WeightsError: the file is missing, damaged or another network's, or cannot be downloaded.
     """
     path: Path = _downloaded() if weights is None else weights
-    found = read_tensors(path)[0] if path.suffix == ".safetensors" else _read_pth(path)
+    found = read_weights(path)
     network = VGG16()
     check_tensors(path, found, network.state_dict())
     network.load_state_dict({name: found[name] for name in network.state_dict()})
     return network
-
-
-def _read_pth(path: Path) -> dict[str, Tensor]:
-    """A PyTorch state dictionary, read without running anything that the file contains."""
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f"{path}: expected PyTorch weights: {reason}") from error
-    if not isinstance(found, dict) or not all(isinstance(v, Tensor) for v in found.values()):
-        raise WeightsError(
-            f"{path}: expected a dictionary of tensors, found {type(found).__name__}"
-        )
-    return found
 
 
 def _downloaded() -> Path:

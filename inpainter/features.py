@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from ..index_build.simnet import load_simnet
 from ..index_build.vgg import POOLS, load_vgg16
+from .lite0 import load_lite0
 
-FeatureName = Literal["vgg16", "simnet", "none"]
+FeatureName = Literal["vgg16", "lite0", "simnet", "none"]
 
 _SIMNET_TAPS = (1, 4, 7)  # after the ReLU or the block at a half, a quarter and an eighth
 
@@ -24,6 +25,19 @@ class VGGFeatures(nn.Module):
         """Maps at a half, a quarter and an eighth of the size of photos (B, 3, H, W) in [0, 1]."""
         maps: list[Tensor] = self.vgg(photos, POOLS)
         return maps
+
+
+class Lite0Features(nn.Module):
+    """EfficientNet-Lite0 at the same three scales: 16, 24 and 40 channels, no download."""
+
+    def __init__(self, weights: Path | None) -> None:
+        super().__init__()
+        self.network = load_lite0(weights)
+
+    def forward(self, photos: Tensor) -> list[Tensor]:
+        """Maps at a half, a quarter and an eighth of the size of photos (B, 3, H, W) in [0, 1]."""
+        maps: list[Tensor] = self.network(photos)
+        return maps[:3]
 
 
 class SimNetFeatures(nn.Module):
@@ -53,8 +67,10 @@ def load_features(name: FeatureName, weights: Path | None = None) -> nn.Module |
 
     Raises:
         WeightsError: weights missing, damaged or of another network.
+        DependencyError: lite0's package is not installed.
     """
     if name == "none":
         return None
-    network = VGGFeatures(weights) if name == "vgg16" else SimNetFeatures(weights)
+    networks = {"vgg16": VGGFeatures, "lite0": Lite0Features, "simnet": SimNetFeatures}
+    network: nn.Module = networks[name](weights)
     return network.requires_grad_(requires_grad=False).eval()

@@ -33,7 +33,7 @@ Features: TypeAlias = Callable[[Tensor], Maps]
 
 @dataclass(frozen=True)
 class LossWeights:
-    """The weight of each term; the defaults are the paper's, which has neither of the last two."""
+    """The weight of each term; the defaults are the paper's, which has none of the last three."""
 
     valid: float = 1.0
     hole: float = 6.0
@@ -42,6 +42,7 @@ class LossWeights:
     tv: float = 0.1
     sharpness: float = 0.0
     adversarial: float = 0.0
+    matching: float = 0.0
 
     @property
     def need_features(self) -> bool:

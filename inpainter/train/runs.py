@@ -53,6 +53,7 @@ class PaintingRun:
         crispness: for "copy", how much detail is raised in use; see `copy_unet.CopyConfig`.
         sharpness: weight of `losses.sharpness_loss`.
         adversarial: weight of a judge's verdict in the loss; 0 trains without one.
+        matching: with a judge, weight of what he sees being the truth's.
         bn_frozen: keep the encoder's batch norms as they are, to fine-tune "pconv".
         seed: of weights, order and mirroring; masks have the published seed, 0, so that the
             categories of strokes in test masks stay unseen.
@@ -76,6 +77,7 @@ class PaintingRun:
     crispness: float = 0.0
     sharpness: float = 0.0
     adversarial: float = 0.0
+    matching: float = 0.0
     bn_frozen: bool = False
     seed: int = 0
 
@@ -86,6 +88,8 @@ class PaintingRun:
             raise InputError("a coarse network is needed by our own network, and by no other")
         if self.bn_frozen and self.kind != "pconv":
             raise InputError("only pconv has batch norms to freeze")
+        if self.matching and not self.adversarial:
+            raise InputError("--matching: expected --adversarial beside it, found none")
 
 
 def train_painting(
@@ -116,7 +120,7 @@ def train_painting(
         MaskConfig(shape=shape, balanced=run.balanced and shape == "strokes")
         for shape in run.shapes
     ]
-    against_blur = {"sharpness": run.sharpness, "adversarial": run.adversarial}
+    against_blur = {name: getattr(run, name) for name in ("sharpness", "adversarial", "matching")}
     recipe = replace(recipe, loss=replace(recipe.loss, **against_blur))
     drawing = (masks, bank, recipe, run.seed, run.k if finder else None)
     batches = InpaintingBatches(photos, *drawing)

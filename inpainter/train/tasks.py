@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from torchvision.utils import make_grid
 
 from ..copy_unet import CopyUNet
+from ..judge import Judge, adversarial_loss, discriminator_loss, matching_loss
+from ..lite0 import load_lite0
 from ..losses import LossWeights, composite, inpainting_loss
 from ..painters import CoarseNetwork, paint_last
-from ..patch_discriminator import PatchDiscriminator, adversarial_loss, discriminator_loss
 from ..training import Update
 from ..unet import PConvUNet, SimUNet
 from .batches import Batch, to_float
@@ -56,7 +57,7 @@ class InpaintingTask:
 
     Attributes:
         trained: the network, and the judge if there is one.
-        fixed: the feature network and the coarse network, if they are needed.
+        fixed: the networks that judge, give features or paint coarsely, where they are needed.
         shipped: the name of the network that is averaged and kept.
     """
 
@@ -83,8 +84,9 @@ class InpaintingTask:
         """
         self.trained: dict[str, nn.Module] = {"network": network}
         if weights.adversarial:
-            self.trained["judge"] = PatchDiscriminator()
-        fixed = {"features": features, "coarse": coarse}
+            self.trained["judge"] = Judge()
+        sight = load_lite0() if weights.adversarial else None
+        fixed = {"features": features, "coarse": coarse, "sight": sight}
         self.fixed = {name: module for name, module in fixed.items() if module is not None}
         self.weights, self.validation, self.finder = weights, validation, finder
 
@@ -92,14 +94,23 @@ class InpaintingTask:
         """The judge's step, if there is one, then the network's against the judge it became."""
         out, truth, hole, _ = paint(modules["network"], batch, modules.get("coarse"), self.finder)
         terms = inpainting_loss(out, truth, hole, modules.get("features"), self.weights)
-        judge = modules.get("judge")
-        if judge is not None:
+        if "judge" in modules:
+            judge, sight = modules["judge"], modules["sight"]
+            with torch.no_grad():
+                truth_maps = sight(truth)
             comp = composite(out, truth, hole)
-            (real, counts), (fake, _) = judge(truth, hole), judge(comp.detach(), hole)
-            loss = discriminator_loss(real, fake, counts)
+            maps = sight(comp)
+            real, weights = judge(truth, truth_maps, hole)
+            fake, _ = judge(comp.detach(), [m.detach() for m in maps], hole)
+            loss = discriminator_loss(real, fake, weights)
             yield Update("judge", loss, {"judge": loss.detach()})
-            terms["adversarial"] = adversarial_loss(*judge(comp, hole))
-            terms["total"] = terms["total"] + self.weights.adversarial * terms["adversarial"]
+            terms["adversarial"] = adversarial_loss(*judge(comp, maps, hole))
+            terms["matching"] = matching_loss(maps, truth_maps)
+            terms["total"] = (
+                terms["total"]
+                + self.weights.adversarial * terms["adversarial"]
+                + self.weights.matching * terms["matching"]
+            )
         scalars = {name: term.detach() for name, term in terms.items()}
         yield Update("network", terms["total"], scalars)
 

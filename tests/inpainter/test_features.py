@@ -24,7 +24,10 @@ def vgg_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("name", "widths"), [("vgg16", (64, 128, 256)), ("simnet", (32, 64, 128))])
+@pytest.mark.parametrize(
+    ("name", "widths"),
+    [("vgg16", (64, 128, 256)), ("lite0", (16, 24, 40)), ("simnet", (32, 64, 128))],
+)
 def test_maps_are_at_a_half_a_quarter_and_an_eighth(
     name: str, widths: tuple[int, ...], vgg_weights: Path
 ) -> None:

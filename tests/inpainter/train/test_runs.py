@@ -64,6 +64,8 @@ def test_a_run_that_cannot_be_is_refused_in_one_line(photos: Path, tmp_path: Pat
     assert "--neighbors are needed" in result.output
     with pytest.raises(InputError, match="batch norms"):
         PaintingRun("sim", photos, bn_frozen=True)
+    with pytest.raises(InputError, match="--matching: expected --adversarial"):
+        PaintingRun("sim", photos, matching=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +151,7 @@ def test_our_own_network_is_trained_against_blur_on_any_number_of_neighbors(
     simpaint(
         "train", "copy", database, "-k", "2", "--same-folder", "--coarse", coarse,
         "--validation", database.with_suffix(""), "--sharpness", "5", "--adversarial", "0.01",
-        "--features", "none", "--recipe", "small-cpu", "--out", out, *TINY,
+        "--matching", "0.1", "--features", "none", "--recipe", "small-cpu", "--out", out, *TINY,
     )  # fmt: skip
     network = checkpoint.load(out / "network.safetensors", CopyUNet)
     photos, holes = torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32)

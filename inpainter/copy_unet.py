@@ -6,9 +6,8 @@ own mirror image, as a face has two like halves. Where the decoder has come back
 size, it is matched with each of them: out come a small displacement field, a colour gain and
 offset, and a weight. Their real pixels are moved, recoloured and blended by these (as TransFill,
 Zhou et al. 2021, does for scenes), and the last layer chooses per pixel between the three fillings,
-and paints on top; deep in a wide hole both are smooth, so that the finest detail there is a photo's
-own and not an invented texture. All that is done per neighbor is shared and then summed with
-weights, so the order of neighbors does not matter, and one set of weights serves any K, 0 as well.
+and paints on top. All that is done per neighbor is shared and then summed with weights, so the
+order of neighbors does not matter, and one set of weights serves any K, 0 as well.
 """
 
 from collections.abc import Iterable
@@ -209,9 +208,7 @@ class CopyUNet(nn.Module):
                 features, copied = self._copy(features, similar)
         fillings = [smooth, coarse, copied]
         joined = torch.cat([F.relu(features), *fillings], dim=1)
-        deep = depth(holes.float())
         last = self.last(joined).float()
-        last = torch.lerp(last, _blurred(last), deep)
         painted, choice = last[:, :3], last[:, 3:]
         shares = choice.softmax(dim=1).chunk(_FILLINGS, dim=1)  # (B, 1, H, W) each
         out: Tensor = painted + sum(
@@ -219,7 +216,7 @@ class CopyUNet(nn.Module):
         )
         if self.training:
             return out
-        filled = known + out * holes
+        filled, deep = known + out * holes, depth(holes.float())
         return out + self.config.crispness * holes * deep * (filled - _blurred(filled))
 
     def _copy(self, features: Tensor, similar: Tensor) -> tuple[Tensor, Tensor]:

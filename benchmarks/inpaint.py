@@ -3,9 +3,9 @@
 A photo of 256 x 256 pixels goes through everything: the face is found and turned upright, the hole
 filled coarsely, a similar photo searched and read, the hole filled again, and pasted. The peer is
 what no pipeline can do without: the coarse network, the descriptor and the last network on tensors
-that lie ready, for as many squares as the photos needed, in the same batches. Both take turns, with
-the same threads. Without `--photos`, faces are drawn, and the detector is told where they are, as
-it knows only real ones; with it, dlib's or scikit-image's looks for them.
+that lie ready, for as many squares as the photos needed, as many at once as is quickest. Both take
+turns, with the same threads. Without `--photos`, faces are drawn, and the detector is told where
+they are, as it knows only real ones; with it, dlib's or scikit-image's looks for them.
 
     python benchmarks/inpaint.py [--photos FOLDER] [--network NAME] [--size 256] [--threads N]
 """
@@ -18,6 +18,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -36,10 +37,12 @@ from simpaint.index_build import BuildConfig, build_index, database_descriptor
 from simpaint.index_build.descriptors import Descriptor, NetworkDescriptor
 from simpaint.index_build.simnet import load_simnet
 from simpaint.inpainter import Inpainter, pipeline
+from simpaint.inpainter.memory import keep_freed_memory
 from simpaint.inpainter.painters import (
     CoarseNetwork,
     LastNetwork,
     coarse_of,
+    in_turns,
     load_coarse,
     load_last,
     neighbors_of,
@@ -218,9 +221,9 @@ def forwards(
     def run() -> None:
         with torch.inference_mode():
             for photos, holes, small, neighbors in given:
-                coarse(photos, holes)
+                in_turns(coarse, photos, holes)
                 simnet(small)
-                paint_last(last, photos, holes, photos, neighbors)
+                in_turns(partial(paint_last, last), photos, holes, photos, neighbors)
 
     return run
 
@@ -237,6 +240,7 @@ def main() -> int:
     options = parser.parse_args()
     for set_threads in (torch.set_num_threads, cv2.setNumThreads, faiss.omp_set_num_threads):
         set_threads(options.threads)
+    keep_freed_memory()  # as `simpaint inpaint` does
     cuda = options.device.startswith("cuda")
     print(torch.cuda.get_device_name() if cuda else f"{options.threads} threads")
     with TemporaryDirectory() as folder:

@@ -80,6 +80,7 @@ def evaluate(as_json: bool, album: Path | None, **options: Any) -> None:  # noqa
     """
     from ..inpainter.evaluation import Evaluation
     from ..inpainter.evaluation import evaluate as run
+    from ..inpainter.memory import keep_freed_memory
 
     if (options["photos"] is None) == (album is None):
         raise click.UsageError("Name either --photos or --album.")
@@ -88,6 +89,7 @@ def evaluate(as_json: bool, album: Path | None, **options: Any) -> None:  # noqa
     usual = ("database", "album", "person") if album else ("database",)
     options["auxiliaries"] = options["auxiliaries"] or usual
     options |= {"photos": album or options["photos"], "album": album is not None}
+    keep_freed_memory()
     outcome = run(Evaluation(**options), progress_bar)
     if as_json:
         click.echo(json.dumps([one._asdict() for one in outcome.table], indent=1))

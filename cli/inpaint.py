@@ -98,8 +98,10 @@ def inpaint(photo: Path, mask: Path, out: Path, **options: Any) -> None:  # noqa
 
 
 def _load(options: dict[str, Any]) -> "Inpainter":
+    from ..inpainter.memory import keep_freed_memory
     from ..inpainter.pipeline import Inpainter
 
+    keep_freed_memory()
     return Inpainter.load(
         options["database"],
         coarse=options["coarse"],

@@ -281,8 +281,10 @@ def _recipe(recipe: "Recipe", options: dict[str, Any]) -> "Recipe":
 
 
 def _run_options(options: dict[str, Any]) -> Any:  # noqa: ANN401 - imported when needed
+    from ..inpainter.memory import keep_freed_memory
     from ..inpainter.training import RunOptions
 
+    keep_freed_memory()
     names = RunOptions.__dataclass_fields__.keys() & options.keys()
     return RunOptions(folder=options["out"], **{name: options[name] for name in names})
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from .painters import (
     CoarseNetwork,
     LastNetwork,
     coarse_of,
+    in_turns,
     load_coarse,
     load_last,
     neighbors_of,
@@ -229,7 +231,8 @@ class Inpainter:
         rngs = rngs or [np.random.default_rng([self.seed, i]) for i in range(len(photos))]
         with torch.inference_mode():
             photos, holes = self._laid_out(photos), self._laid_out(holes.float())
-            coarse = composite(self._coarse(photos, holes).clamp(0, 1), photos, holes)
+            first = in_turns(self._coarse, photos, holes).clamp(0, 1)
+            coarse = composite(first, photos, holes)
             found = self._similar(coarse.cpu(), rngs) if self._similar and self.k else None
             if found is None:
                 nothing = torch.empty(len(photos), 0)
@@ -239,7 +242,8 @@ class Inpainter:
                 neighbors, scores, ids = found
             channels = self._laid_out(neighbors.flatten(1, 2))  # (B, 3K, S, S)
             similar = channels.view(neighbors.shape)
-            whole = paint_last(self._network, photos, holes, coarse, similar).clamp(0, 1)
+            last = partial(paint_last, self._network)
+            whole = in_turns(last, photos, holes, coarse, similar).clamp(0, 1)
             filled = composite(whole, photos, holes)
         return Painted(filled.cpu(), coarse.cpu(), neighbors, scores, ids, whole.cpu())
 

@@ -1,5 +1,6 @@
 """An image database to search in."""
 
+import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, lru_cache
@@ -36,7 +37,8 @@ Excluded: TypeAlias = NDArray[np.int64] | Sequence[NDArray[np.int64] | Sequence[
 
 _ATTEMPTS: Final = 10
 _GPU_DEPTH: Final = 2048  # a GPU returns no more results than this
-_READERS: Final = 8
+_READERS: Final = min(8, os.cpu_count() or 1)
+_READ_ALONE: Final = 8  # photos that are read before other threads would have begun
 _SHARDS: Final = 128  # whose photos' paths are remembered, 0.6 MB each
 
 
@@ -233,8 +235,8 @@ class ImageDatabase:
             ImageError: a photo is no longer where it was, or cannot be decoded any more.
         """
         names = [row.path for row in self.rows(ids)]
-        if len(names) == 1:
-            return [self._photo(names[0], size)]
+        if len(names) <= _READ_ALONE:
+            return [self._photo(name, size) for name in names]
         with ThreadPoolExecutor(_READERS, "photos") as pool:
             return list(pool.map(lambda name: self._photo(name, size), names))
 

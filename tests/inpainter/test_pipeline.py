@@ -18,6 +18,7 @@ from simpaint.index_build import BuildConfig, DescriptorConfig, build_index
 from simpaint.inpainter import Inpainter
 from simpaint.inpainter.checkpoint import save
 from simpaint.inpainter.copy_unet import CopyConfig, CopyUNet
+from simpaint.inpainter.painters import in_turns
 from simpaint.inpainter.whole.find_faces import default_finder, surest_face
 from simpaint.inpainter.whole.frames import Frame, cut
 from simpaint.retrieval import ImageDatabase
@@ -202,6 +203,22 @@ def test_the_tensor_core_fills_the_hole_and_leaves_the_rest() -> None:
     raw = tiny_sim()(photos, holes).clamp(0, 1)
     torch.testing.assert_close(painted.photos[~known], raw[~known], atol=1e-5, rtol=0)
     assert painted.neighbors.shape == (3, 0, 3, 32, 32)
+
+
+def test_a_cpu_takes_a_few_photos_at_a_time_and_loses_none() -> None:
+    seen = []
+
+    def brighter(photos: torch.Tensor, neighbors: torch.Tensor) -> torch.Tensor:
+        seen.append((len(photos), len(neighbors)))
+        return photos + neighbors.sum(1)
+
+    for side, counts in ((128, [4, 1]), (300, [1] * 5), (16, [5])):
+        photos, neighbors = torch.rand(5, 3, side, side), torch.rand(5, 2, 3, side, side)
+        seen.clear()
+        torch.testing.assert_close(
+            in_turns(brighter, photos, neighbors), photos + neighbors.sum(1), rtol=0, atol=0
+        )
+        assert seen == [(n, n) for n in counts]
 
 
 def test_similar_photos_are_those_that_the_coarse_picture_finds(

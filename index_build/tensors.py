@@ -54,7 +54,12 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
     """A PyTorch state dictionary, read without running anything that the file contains."""
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, UnpicklingError) as error:
+    except UnpicklingError as error:  # whose own message tells how to run the file's code
+        raise WeightsError(
+            f"{path}: expected PyTorch weights, a dictionary of tensors; found another file, a "
+            "damaged one, or one with more in it"
+        ) from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(f"{path}: expected PyTorch weights: {reason}") from error
     if not isinstance(found, dict) or not all(isinstance(v, Tensor) for v in found.values()):

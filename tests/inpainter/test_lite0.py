@@ -78,6 +78,10 @@ def test_weights_come_from_a_file_or_are_refused_by_name(
     write_tensors(tmp_path / "other.safetensors", {"x": torch.zeros(1)})
     with pytest.raises(WeightsError, match=r"other\.safetensors: expected a tensor _conv_stem"):
         load_lite0(tmp_path / "other.safetensors")
+    (tmp_path / "text.pth").write_text("no weights")
+    with pytest.raises(WeightsError, match=r"text\.pth: expected PyTorch weights") as refused:
+        load_lite0(tmp_path / "text.pth")
+    assert "weights_only" not in str(refused.value)
     monkeypatch.setattr(lite0, "_PACKAGE", "no_such_package")
     with pytest.raises(DependencyError, match=r"simpaint\[train\]"):
         load_lite0()

@@ -59,7 +59,7 @@ def test_verbose_shows_the_traceback() -> None:
 
 
 def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    masks = ["masks", "generate", "synthetic", "--out", str(tmp_path), "--train", "12000"]
+    masks = ["masks", "generate", "synthetic", "--out", str(tmp_path), "--train", "40000"]
     masks += ["--test", "0", "--size", "64", "--workers", "2"]
     process = subprocess.Popen([*COMMAND, *masks], stderr=subprocess.PIPE, text=True)
     while not list((tmp_path / "parts").glob("train-*.parquet")):
@@ -72,4 +72,4 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path: Path) -> No
     assert "Traceback" not in stderr
     assert not (tmp_path / "masks.parquet").exists()
     subprocess.run([*COMMAND, *masks], check=True, capture_output=True)
-    assert len(list((tmp_path / "train").glob("*.png"))) == 12000
+    assert len(list((tmp_path / "train").glob("*.png"))) == 40000

@@ -91,7 +91,6 @@ class Retriever:
         unique = np.unique(first).tolist()
         photos = dict(zip(unique, self._database.photos(unique, self._size), strict=True))
         places = np.array([self._distinct(*row, photos) for row in zip(scores, ids, strict=True)])
-        places = places.reshape(first.shape)  # (B, K), also for B = 0
         scores = np.take_along_axis(scores, places, axis=1)
         ids = np.take_along_axis(ids, places, axis=1)
         chosen = _to_tensor([photos[i] for i in ids.ravel().tolist()])  # (B K, 3, S, S)

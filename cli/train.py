@@ -124,13 +124,13 @@ _PAINTING = [
         "--adversarial",
         default=0.0,
         show_default=True,
-        help="Weight of a judge that knows ImageNet, against blur; try 0.03.",
+        help="Weight of a judge that knows ImageNet, against blur; try 0.04.",
     ),
     click.option(
         "--matching",
         default=0.0,
         show_default=True,
-        help="With a judge: weight of what he sees being the truth's; try 0.1.",
+        help="With a judge: weight of what he sees being the truth's; try 0.15.",
     ),
     click.option(
         "--initial", type=_path(), help="Weights to begin with; for sim also those of a smaller K."
@@ -192,7 +192,7 @@ def sim(**options: Any) -> None:  # noqa: ANN401 - see _PAINTING
 @click.option(
     "--crispness",
     type=click.FloatRange(0),
-    default=1.0,
+    default=0.5,
     show_default=True,
     help="How much the trained network raises detail in wide holes.",
 )

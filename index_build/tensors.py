@@ -8,7 +8,7 @@ from pickle import UnpicklingError
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..data.files import replacing
 from ..errors import WeightsError
@@ -41,13 +41,16 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise WeightsError(f"{path}: expected a whole safetensors file: {error}") from error
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Named tensors of others' making: of a safetensors file, or a PyTorch state dictionary.
+def fill(network: nn.Module, path: Path) -> None:
+    """Give a network weights of others' making: safetensors, or a PyTorch state dictionary.
 
     Raises:
-        WeightsError: the file is missing, damaged or holds anything else.
+        WeightsError: the file is missing, damaged or another network's.
     """
-    return read_tensors(path)[0] if path.suffix == ".safetensors" else _read_pth(path)
+    found = read_tensors(path)[0] if path.suffix == ".safetensors" else _read_pth(path)
+    wanted = network.state_dict()
+    check_tensors(path, found, wanted)
+    network.load_state_dict({name: found[name] for name in wanted})
 
 
 def _read_pth(path: Path) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import WeightsError
-from .tensors import check_tensors, read_weights
+from .tensors import fill
 
 LAST_CONV = 29
 """Output of the last convolution, after its ReLU: (B, 512, H/16, W/16)."""
@@ -76,11 +76,8 @@ def load_vgg16(weights: Path | None = None) -> VGG16:
     Raises:
         WeightsError: the file is missing, damaged or another network's, or cannot be downloaded.
     """
-    path: Path = _downloaded() if weights is None else weights
-    found = read_weights(path)
     network = VGG16()
-    check_tensors(path, found, network.state_dict())
-    network.load_state_dict({name: found[name] for name in network.state_dict()})
+    fill(network, _downloaded() if weights is None else weights)
     return network
 
 

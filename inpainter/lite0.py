@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import DependencyError
-from ..index_build.tensors import check_tensors, read_weights
+from ..index_build.tensors import fill
 
 WIDTHS: Final = (16, 24, 40, 112)
 """Channels of the maps at a half, a quarter, an eighth and a sixteenth of the size."""
@@ -114,11 +114,8 @@ def load_lite0(weights: Path | None = None) -> Lite0:
         DependencyError: there is neither.
         WeightsError: the file is missing, damaged or another network's.
     """
-    path = weights or _packaged()
-    found = read_weights(path)
     network = Lite0()
-    check_tensors(path, found, network.state_dict())
-    network.load_state_dict({name: found[name] for name in network.state_dict()})
+    fill(network, weights or _packaged())
     return network
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
+from torch import nn
 
 from ...data.masks import MaskConfig, Shape
 from ...data.strokes import StrokeBank
@@ -150,12 +151,17 @@ def train_painting(
         "balanced": run.balanced,
         "strokes": bank.fingerprint if bank else None,
         "features": run.features if needed else "none",
-        "features' weights": tensors_sha256(features.state_dict()) if features else None,
+        "features' weights": _sha256(features),
+        "judge's features' weights": _sha256(task.fixed.get("sight")),
         "initial": str(run.initial),
-        "coarse network's weights": tensors_sha256(coarse.state_dict()) if coarse else None,
+        "coarse network's weights": _sha256(coarse),
         "bn_frozen": run.bn_frozen,
     }
     return _train(task, batches, recipe, options, settings, say)
+
+
+def _sha256(network: nn.Module | None) -> str | None:
+    return None if network is None else tensors_sha256(network.state_dict())
 
 
 def _photo_sets(

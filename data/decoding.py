@@ -7,11 +7,10 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from multiprocessing import get_context
 from multiprocessing.shared_memory import SharedMemory
 from typing import Any, Final, NamedTuple
 
@@ -20,6 +19,7 @@ import numpy as np
 from ..errors import ImageError, SimpaintError
 from .images import MAX_PIXELS, Pixels, read_photo
 from .sources import PhotoSource, SourceKind, reopen_source
+from .workers import Workers
 
 _SPARE: Final = 3  # batches beyond those being decoded: one in use, two ready
 
@@ -148,10 +148,7 @@ def _pool(
             stack.callback(memory.unlink)  # the last batch may still be in use: not closed here
             slots: Pixels = np.ndarray(shape, np.uint8, memory.buf)
             arguments = (source.kind, source.root, memory.name, shape, max_pixels)
-            # A fork would copy the locks of the caller's threads in whatever state they are.
-            pool: Executor = ProcessPoolExecutor(
-                workers, get_context("spawn"), _start_process, arguments
-            )
+            pool: Executor = Workers(workers, _start_process, *arguments)
             stack.callback(pool.shutdown, cancel_futures=True)
             yield pool, partial(_decode_in_process), slots
             del slots

@@ -17,12 +17,10 @@ and the folders laid together; the run that finds every part done writes the tab
 
 import json
 import shutil
-import signal
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +38,7 @@ from .masks import Split
 from .progress import Progress, silent
 from .recipe_table import TABLE, TABLE_SCHEMA, recipe_columns
 from .recipes import Mask
+from .workers import Workers
 
 _PART = 1000
 
@@ -158,12 +157,9 @@ def _make_parts(job: _Job, start: int, stop: int, workers: int, progress: Progre
             done += _make_part(job, *part)
             progress(done, stop - start)
         return
-    pool = ProcessPoolExecutor(
-        workers, get_context("spawn"), initializer=_start_worker, initargs=(job,)
-    )
-    with pool:
-        futures = [pool.submit(_make_part_in_worker, *part) for part in parts]
+    with Workers(workers, _start_worker, job) as pool:
         try:
+            futures = [pool.submit(_make_part_in_worker, *part) for part in parts]
             for future in as_completed(futures):
                 done += future.result()
                 progress(done, stop - start)
@@ -179,8 +175,6 @@ _worker_job: _Job
 def _start_worker(job: _Job) -> None:
     global _worker_job
     _worker_job = job
-    # Ctrl-C reaches every process of the terminal; the parent alone decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
 
 

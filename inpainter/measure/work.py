@@ -1,11 +1,9 @@
 """The work of an evaluation: blocks of cases painted and measured, in one or several processes."""
 
-import signal
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -18,6 +16,7 @@ from torch import Tensor
 
 from ...data.images import Pixels
 from ...data.progress import Progress
+from ...data.workers import Workers
 from ...errors import StorageError
 from ...index_build.build import database_descriptor
 from ...index_build.descriptors import DescriptorConfig, load_descriptor
@@ -177,10 +176,9 @@ def run(work: Work, methods: Sequence[Planned], workers: int, progress: Progress
             done += worker.run(*job)
             progress(done, total)
         return
-    spawn = get_context("spawn")  # forked threads of OpenCV and torch hang
-    with ProcessPoolExecutor(workers, spawn, initializer=_start, initargs=(work,)) as pool:
-        futures = [pool.submit(_run, *job) for job in jobs]
+    with Workers(workers, _start, work) as pool:
         try:
+            futures = [pool.submit(_run, *job) for job in jobs]
             for future in as_completed(futures):
                 done += future.result()
                 progress(done, total)
@@ -196,7 +194,6 @@ _worker: Worker
 def _start(work: Work) -> None:
     global _worker
     _worker = Worker(work)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent alone decides what it means
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
 

@@ -1,0 +1,54 @@
+"""Worker processes that leave Ctrl-C to their parent."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context, resource_tracker
+from types import FrameType
+from typing import ParamSpec, TypeVar
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class Workers(ProcessPoolExecutor):
+    """A pool of new processes; forks would copy the locks of OpenCV's and torch's threads.
+
+    Ctrl-C reaches every process of a terminal, and the parent alone decides what it means: the
+    workers never see it, and the parent only once a worker that it is starting is told everything.
+
+    Args:
+        count: of processes, started as they are needed.
+        start: called in each of them before anything else.
+        arguments: for `start`.
+    """
+
+    def __init__(self, count: int, start: Callable[..., object], *arguments: object) -> None:
+        super().__init__(count, get_context("spawn"), start, arguments)
+        resource_tracker.ensure_running()  # its own start would let Ctrl-C through again
+
+    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        """As of any pool."""
+        with _uninterrupted():
+            return super().submit(fn, *args, **kwargs)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Put Ctrl-C off, and keep it from processes that are started meanwhile."""
+    asked: list[tuple[int, FrameType | None]] = []
+    before = signal.getsignal(signal.SIGINT)
+    holds = threading.current_thread() is threading.main_thread() and callable(before)
+    if holds:
+        signal.signal(signal.SIGINT, lambda number, frame: asked.append((number, frame)))
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        if holds:
+            signal.signal(signal.SIGINT, before)
+        if asked and callable(before):
+            before(*asked[0])

@@ -37,6 +37,7 @@ from simpaint.index_build import BuildConfig, build_index, database_descriptor
 from simpaint.index_build.descriptors import Descriptor, NetworkDescriptor
 from simpaint.index_build.simnet import load_simnet
 from simpaint.inpainter import Inpainter, pipeline
+from simpaint.inpainter.checkpoint import OUR_OWN
 from simpaint.inpainter.memory import keep_freed_memory
 from simpaint.inpainter.painters import (
     CoarseNetwork,
@@ -232,7 +233,7 @@ def main() -> int:
     """Print the ratios of 1 and 16 photos and the peak memory; the exit code tells of the limit."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=Path, help="real photos of faces")
-    parser.add_argument("--network", default="simpaint-small", help="the last one: name or file")
+    parser.add_argument("--network", default=OUR_OWN, help="the last one: name or file")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

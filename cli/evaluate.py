@@ -28,7 +28,8 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     callback=_names,
     default="telea,ns,biharmonic",
     show_default=True,
-    help="Names of methods or networks, NAME=WEIGHTS_FILE, MODULE:FUNCTION; with commas between.",
+    help="Names of methods or networks (simpaint is our own), NAME=WEIGHTS_FILE, MODULE:FUNCTION; "
+    "with commas between.",
 )
 @click.option(
     "--masks",

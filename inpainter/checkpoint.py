@@ -16,6 +16,9 @@ from .dcgan import Generator, GeneratorConfig
 from .unet import PConvUNet, SimUNet, UNetConfig, build_unet
 
 SHIPPED = Path(__file__).parent / "weights"
+OUR_OWN = "simpaint-small"
+"""The shipped network that paints unless told otherwise."""
+
 _KEY = "simpaint"
 _FORMAT = 1
 

@@ -14,6 +14,7 @@ from ..data.rasters import Stored
 from ..errors import InputError
 from ..index_build.descriptors import DescriptorConfig, load_descriptor, pick_device
 from ..index_build.manifest import Level, read_manifest
+from .checkpoint import OUR_OWN
 from .copy_unet import CopyUNet
 from .losses import composite
 from .painters import (
@@ -133,7 +134,7 @@ class Inpainter:
         database: Path | None = None,
         *,
         coarse: str | Path | None = None,
-        network: str | Path = "simpaint-small",
+        network: str | Path = OUR_OWN,
         k: int | None = None,
         references: Sequence[Path] = (),
         auxiliary: Auxiliary = "database",

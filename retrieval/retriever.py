@@ -9,13 +9,11 @@ from torch import Tensor
 from ..data.images import Pixels, square
 from ..errors import DatabaseError, InputError
 from ..index_build.descriptors import Descriptor
-from ..index_build.exact import Ids, Vectors
+from ..index_build.exact import Vectors
+from .copies import distinct
 from .database import Excluded, ImageDatabase
-from .deep_search import Scores
 
 _MOST: Final = 255  # of 8 bits
-_SAME_SCORE: Final = 0.02  # copies of a photo are as similar to a picture as each other,
-_SAME_PIXELS: Final = 6.0  # and differ in the mean by less than so many of 255 levels
 
 
 class Retrieved(NamedTuple):
@@ -89,42 +87,21 @@ class Retriever:
                 f"found {int((first >= 0).sum(1).min())} for one"
             )
         unique = np.unique(first).tolist()
-        photos = dict(zip(unique, self._database.photos(unique, self._size), strict=True))
-        places = np.array([self._distinct(*row, photos) for row in zip(scores, ids, strict=True)])
+        read = self._database.photos(unique, self._size)
+        photos: dict[int, Pixels] = dict(zip(unique, read, strict=True))
+
+        def photo(one: int) -> Pixels:
+            if one not in photos:
+                photos[one] = self._database.photos([one], self._size)[0]
+            return photos[one]
+
+        rows = zip(scores, ids, strict=True)
+        places = np.array([distinct(*row, self._k, photo) for row in rows])
         scores = np.take_along_axis(scores, places, axis=1)
         ids = np.take_along_axis(ids, places, axis=1)
-        chosen = _to_tensor([photos[i] for i in ids.ravel().tolist()])  # (B K, 3, S, S)
+        chosen = _to_tensor([photo(i) for i in ids.ravel().tolist()])  # (B K, 3, S, S)
         chosen = chosen.view(*ids.shape, *chosen.shape[1:])
         return Retrieved(chosen, torch.from_numpy(scores), torch.from_numpy(ids))
-
-    def _distinct(self, scores: Scores, ids: Ids, photos: dict[int, Pixels]) -> list[int]:
-        """Places of the first K photos that show something new, then of copies, in their order.
-
-        Args:
-            scores: descending.
-            ids: -1 where there are no more.
-            photos: those that were read; what is read here is added.
-        """
-        new: list[int] = []
-        copies: list[int] = []
-        for place, photo in enumerate(ids.tolist()):
-            if photo < 0 or len(new) == self._k:
-                break
-            if photo not in photos:
-                photos[photo] = self._database.photos([photo], self._size)[0]
-            copied = any(
-                scores[other] - scores[place] < _SAME_SCORE
-                and _same(photos[int(ids[other])], photos[photo])
-                for other in new
-            )
-            (copies if copied else new).append(place)
-        return sorted(new + copies[: self._k - len(new)])
-
-
-def _same(one: Pixels, other: Pixels) -> bool:
-    """Whether two squares are one photo, told by every fourth pixel."""
-    steps = np.subtract(one[::4, ::4], other[::4, ::4], dtype=np.int16)
-    return float(np.abs(steps).mean()) < _SAME_PIXELS
 
 
 def describe_pictures(descriptor: Descriptor, pictures: Tensor) -> Vectors:

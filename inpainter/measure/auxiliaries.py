@@ -99,16 +99,16 @@ class Auxiliaries:
         return Shown(ids, np.empty((len(ids), 0), np.float32))
 
     def _found(self, library: Library, photos: Tensor, masks: Tensor, k: int) -> Shown:
-        queries = self._truth
+        queries, size = self._truth, photos.shape[-1]
         if self._coarse is not None:
             painted = self._coarse(photos, masks).clamp(0, 1)
             queries = library.describe(composite(painted, photos, masks))
         if self._kind != "person":
-            scores, ids = library.search(queries, k, self._excluded)
+            scores, ids = library.search(queries, k, self._excluded, size)
             return Shown(ids, scores)
         # A person may have fewer than k other photos: then these are shown again.
         found = [
-            library.search(query[None], min(k, len(library) - len(no)), [no])
+            library.search(query[None], min(k, len(library) - len(no)), [no], size)
             for query, no in zip(queries, self._excluded, strict=True)
         ]
         turns = [np.arange(k) % ids.shape[1] for _, ids in found]

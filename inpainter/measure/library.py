@@ -1,18 +1,21 @@
 """Where neighbors come from in an evaluation: an image database, an album, or both together."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Final, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from ...data.images import Pixels
 from ...errors import DatabaseError
 from ...index_build.descriptors import Descriptor
 from ...index_build.exact import Ids, Vectors
 from ...index_build.store import all_rows
+from ...retrieval.copies import distinct
 from ...retrieval.database import ImageDatabase
+from ...retrieval.deep_search import Scores
 from ...retrieval.neighbors import COPY_SCORES
 from ...retrieval.retriever import describe_pictures
 from ..train.batches import to_float
@@ -75,18 +78,51 @@ class Library:
         return describe_pictures(self.descriptor, pictures)
 
     def search(
-        self, vectors: Vectors, k: int, excluded: Sequence[Ids]
-    ) -> tuple[NDArray[np.float32], Ids]:
+        self, vectors: Vectors, k: int, excluded: Sequence[Ids], size: int
+    ) -> tuple[Scores, Ids]:
         """The k photos most similar to each query: scores (B, k) and ids, neither of `excluded`.
+
+        A photo that is there twice is taken once, as long as there are others.
+
+        Args:
+            vectors: (B, d), the queries.
+            k: how many.
+            excluded: for each query ids.
+            size: side of the squares at which photos are compared.
 
         Raises:
             DatabaseError: there are fewer than k.
+            ImageError: a photo is no longer where it was.
         """
-        scores: NDArray[np.float32] = np.empty((len(vectors), 0), np.float32)
+        scores, ids = self._nearest(vectors, 2 * max(k, 1), excluded)
+        if k < 1 or ids.shape[1] < k or ids[:, :k].min() < 0:
+            raise DatabaseError(
+                f"{self._name}: expected {max(k, 1)} photos for every case, found fewer"
+            )
+
+        @cache
+        def photo(one: int) -> Pixels:
+            return self._squares(np.array([one]), size)[0]
+
+        places = [distinct(*row, k, photo) for row in zip(scores, ids, strict=True)]
+        chosen = np.array(places)
+        return np.take_along_axis(scores, chosen, axis=1), np.take_along_axis(ids, chosen, axis=1)
+
+    def copies(self, truth: Vectors) -> list[Ids]:
+        """For each true photo the ids of its copies."""
+        if self.copy_score is None:
+            return [np.empty(0, np.int64)] * len(truth)
+        scores, ids = self._nearest(truth, _COPIES, [np.empty(0, np.int64)] * len(truth))
+        return [row[own > self.copy_score] for row, own in zip(ids, scores, strict=True)]
+
+    def _nearest(self, vectors: Vectors, k: int, excluded: Sequence[Ids]) -> tuple[Scores, Ids]:
+        """At most k photos for each query, id -1 and score -inf where there are no more."""
+        scores: Scores = np.empty((len(vectors), 0), np.float32)
         ids: Ids = np.empty((len(vectors), 0), np.int64)
         if self.database is not None:
             inside = [one[one < ALBUM_IDS] for one in excluded]
-            scores, ids = self.database.search(vectors, k, exclude_ids=inside)
+            most = min(k, len(self.database))
+            scores, ids = self.database.search(vectors, most, exclude_ids=inside)
         if self.album is not None:
             own = _search_album(self.album, vectors, excluded)
             numbers = np.broadcast_to(ALBUM_IDS + np.arange(own.shape[1]), own.shape)
@@ -94,20 +130,8 @@ class Library:
             ids = np.concatenate([ids, numbers], axis=1)
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         scores = np.take_along_axis(scores, order, axis=1)
-        ids = np.take_along_axis(ids, order, axis=1)
-        if not 0 < k <= scores.shape[1] or not np.isfinite(scores).all():
-            raise DatabaseError(
-                f"{self._name}: expected {max(k, 1)} photos for every case, found fewer"
-            )
+        ids = np.where(np.isfinite(scores), np.take_along_axis(ids, order, axis=1), -1)
         return scores, ids
-
-    def copies(self, truth: Vectors) -> list[Ids]:
-        """For each true photo the ids of its copies."""
-        if self.copy_score is None:
-            return [np.empty(0, np.int64)] * len(truth)
-        depth = min(_COPIES, len(self))
-        scores, ids = self.search(truth, depth, [np.empty(0, np.int64)] * len(truth))
-        return [row[own > self.copy_score] for row, own in zip(ids, scores, strict=True)]
 
     def photos(self, ids: Ids, size: int) -> Tensor:
         """Photos (n, 3, size, size) in [0, 1], in the order of ids (n,).
@@ -116,11 +140,16 @@ class Library:
             ImageError: a photo is no longer where it was.
         """
         unique, places = np.unique(ids, return_inverse=True)
-        below = unique[unique < ALBUM_IDS]
+        squares = np.stack(self._squares(unique, size))
+        return to_float(torch.from_numpy(squares[places.reshape(-1)]))
+
+    def _squares(self, ids: Ids, size: int) -> list[Pixels]:
+        """Photos of ascending ids."""
+        below = ids[ids < ALBUM_IDS]
         pixels = self.database.photos(below, size) if self.database is not None else []
         if self.album is not None:
-            pixels = [*pixels, *self.album.cache.photos(unique[len(below) :] - ALBUM_IDS, size)]
-        return to_float(torch.from_numpy(np.stack(pixels)[places.reshape(-1)]))
+            pixels = [*pixels, *self.album.cache.photos(ids[len(below) :] - ALBUM_IDS, size)]
+        return pixels
 
     def __len__(self) -> int:
         beside = 0 if self.album is None else len(self.album.cache.usable)
@@ -141,9 +170,9 @@ def describe_cache(cache: PhotoCache, descriptor: Descriptor) -> Album:
     return Album(cache, np.concatenate(vectors))
 
 
-def _search_album(album: Album, vectors: Vectors, excluded: Sequence[Ids]) -> NDArray[np.float32]:
+def _search_album(album: Album, vectors: Vectors, excluded: Sequence[Ids]) -> Scores:
     """Cosines (B, n) to every photo of an album, -inf where it may not be found."""
-    scores: NDArray[np.float32] = vectors @ album.vectors.T
+    scores: Scores = vectors @ album.vectors.T
     usable = np.zeros(len(album.cache), dtype=bool)
     usable[album.cache.usable] = True
     scores[:, ~usable] = -np.inf

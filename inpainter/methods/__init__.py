@@ -6,9 +6,9 @@ float32, 1 = hole, and gives (B, 3, H, W); only what it painted inside the holes
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from ..checkpoint import SHIPPED, shipped
+from ..checkpoint import OUR_OWN, SHIPPED, shipped
 from .biharmonic import biharmonic
 from .nearest import Nearest
 from .networks import NetworkMethod
@@ -26,6 +26,8 @@ METHODS: dict[str, Callable[[Similar], Method]] = {
     "nearest": Nearest,
 }
 """Methods that need no weights, by name."""
+
+_OUR_OWN: Final = "simpaint"
 
 
 class Built(NamedTuple):
@@ -48,9 +50,9 @@ def build_method(source: str, similar: Similar, device: str = "cpu") -> Built:
     """Make a method.
 
     Args:
-        source: a name of `METHODS`, the name of shipped weights, a weights file, or
-            "module:function" for anyone's own. "@4" behind our own network's gives it 4 similar
-            photos.
+        source: a name of `METHODS`, "simpaint" for our own network, the name of shipped weights, a
+            weights file, or "module:function" for anyone's own. "@4" behind our own network's gives
+            it 4 similar photos.
         similar: where methods that look at similar photos get them.
         device: where networks run.
 
@@ -66,6 +68,8 @@ def build_method(source: str, similar: Similar, device: str = "cpu") -> Built:
     name, _, count = source.rpartition("@")
     k = int(count) if name and count.isdecimal() else None
     name = source if k is None else name
+    name = OUR_OWN if name == _OUR_OWN else name
     path = SHIPPED / f"{name}.safetensors" if name in shipped() else Path(name)
-    network = NetworkMethod(path, similar, k, device, others=[*METHODS, "module:function"])
+    others = [*METHODS, _OUR_OWN, "module:function"]
+    network = NetworkMethod(path, similar, k, device, others)
     return Built(network, network.k, network.fingerprint, network.coarse)

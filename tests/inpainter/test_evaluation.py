@@ -216,7 +216,7 @@ def test_copies_of_the_true_photo_are_not_shown(library: Library) -> None:
     assert library.copy_score is not None
     assert (oracle.shown.scores <= library.copy_score).all()
     vectors = library.describe(truth)
-    _, found = library.search(vectors, 1, nothing)
+    _, found = library.search(vectors, 1, nothing, SIZE)
     assert found.ravel().tolist() == [4, 9]
 
 
@@ -269,12 +269,16 @@ def test_strokes_are_synthetic_where_no_bank_is_named(root: Path) -> None:
     assert [row["n"] for row in table(root, "synthetic") if row["metric"] == "l1"] == ["1"] * 6
 
 
-def test_a_network_paints_as_the_product_does(root: Path) -> None:
+def test_a_network_paints_as_the_product_does(root: Path, tmp_path: Path) -> None:
     """The same two steps, written twice: here with ablations, there for photos of any size."""
-    similar = Auxiliaries("database", *_opened(root), 0)
+    for folder in ("once", "again"):
+        shutil.copytree(root / "others", tmp_path / "photos" / folder)
+    database = tmp_path / "twice.simpaint"
+    build_index(tmp_path / "photos", database, BuildConfig(device="cpu", workers=1))
+    similar = Auxiliaries("database", *_opened(root, database), 0)
     method = build_method(str(root / "sim-2.safetensors"), similar).method
     product = Inpainter.load(
-        root / "others.simpaint", coarse=root / "pconv.safetensors",
+        database, coarse=root / "pconv.safetensors",
         network=root / "sim-2.safetensors", size=SIZE, device="cpu",
     )  # fmt: skip
     photos, masks = torch.rand(2, 3, SIZE, SIZE), torch.zeros(2, 1, SIZE, SIZE)
@@ -284,10 +288,12 @@ def test_a_network_paints_as_the_product_does(root: Path) -> None:
     mine = method(photos * (1 - masks), masks).clamp(0, 1)
     torch.testing.assert_close(mine * masks, painted.photos * masks, atol=2e-3, rtol=0)
     assert np.array_equal(similar.shown.ids, painted.ids.numpy())
+    one, other = similar.shown.ids.T % 30
+    assert (one != other).all()  # not the same photo twice
 
 
-def _opened(root: Path) -> tuple[Library, Method]:
-    database = ImageDatabase.open(root / "others.simpaint")
+def _opened(root: Path, folder: Path | None = None) -> tuple[Library, Method]:
+    database = ImageDatabase.open(folder or root / "others.simpaint")
     descriptor = database_descriptor(database.folder, database.manifest, device="cpu")
     coarse = build_coarse(str(root / "pconv.safetensors")).method
     return Library(database, descriptor), coarse

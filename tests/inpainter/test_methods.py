@@ -122,3 +122,13 @@ def test_a_network_that_paints_nothing_is_refused(tmp_path: Path) -> None:
     checkpoint.save(path, Generator(GeneratorConfig()), {})
     with pytest.raises(WeightsError, match="paints"):
         build_method(str(path), nothing_similar)
+
+
+def test_simpaint_is_our_own_network_with_any_number_of_photos() -> None:
+    def no_photos(photos: Tensor, masks: Tensor, k: int) -> Tensor:
+        raise AssertionError
+
+    name = checkpoint.OUR_OWN
+    assert build_method("simpaint", no_photos)[1:] == build_method(name, no_photos)[1:]
+    assert build_method("simpaint@7", no_photos)[1:] == build_method(f"{name}@7", no_photos)[1:]
+    assert build_method("simpaint@7", no_photos).k == 7

@@ -192,9 +192,9 @@ def sim(**options: Any) -> None:  # noqa: ANN401 - see _PAINTING
 @click.option(
     "--crispness",
     type=click.FloatRange(0),
-    default=0.5,
+    default=1.5,
     show_default=True,
-    help="How much the trained network raises detail in wide holes.",
+    help="How much of what wide holes lack in sharpness beside similar photos is made up.",
 )
 @_painting
 def copy(**options: Any) -> None:  # noqa: ANN401 - see _PAINTING

@@ -7,7 +7,8 @@ size, it is matched with each of them: out come a small displacement field, a co
 offset, and a weight. Their real pixels are moved, recoloured and blended by these (as TransFill,
 Zhou et al. 2021, does for scenes), and the last layer chooses per pixel between the three fillings,
 and paints on top. All that is done per neighbor is shared and then summed with weights, so the
-order of neighbors does not matter, and one set of weights serves any K, 0 as well.
+order of neighbors does not matter, and one set of weights serves any K, 0 as well. At last fine
+detail is raised to what the neighbors have there (`crispness`).
 """
 
 from collections.abc import Iterable
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from .conv import Conv2d
-from .depth import depth, mean
+from .crispness import raised_detail
 from .thin_plate import thin_plate
 
 _MATCHED: Final = 2  # the level, at a quarter of the size, where neighbors are matched
@@ -37,7 +38,8 @@ class CopyConfig:
         widths: channels at the whole, a half, a quarter ... of the size; at least four levels.
         blocks: residual blocks at the deepest level.
         reach: the largest displacement, as a share of the picture's side.
-        crispness: how much fine detail is raised in wide holes once it is trained.
+        crispness: share of what wide holes lack in sharpness beside similar photos that is added by
+            raising fine detail; more than 1 makes up for the rims of holes, where it counts less.
         coarse: the shipped network whose coarse pictures it is trained on and given.
     """
 
@@ -191,8 +193,7 @@ class CopyUNet(nn.Module):
             neighbors: (B, K, 3, H, W) in [0, 1], in any order; K may be 0.
 
         Returns:
-            (B, 3, H, W), known pixels included, not clamped, detail raised by the `crispness`
-            unless in training.
+            (B, 3, H, W), known pixels included, not clamped.
         """
         holes = holes.to(photos.dtype)
         known = photos * (1 - holes)
@@ -214,10 +215,10 @@ class CopyUNet(nn.Module):
         out: Tensor = painted + sum(
             s * filling for s, filling in zip(shares, fillings, strict=True)
         )
-        if self.training:
+        if self.config.crispness == 0:
             return out
-        filled, deep = known + out * holes, depth(holes.float())
-        return out + self.config.crispness * holes * deep * (filled - _blurred(filled))
+        filled = known.float() + out * holes
+        return out + raised_detail(filled, holes.float(), similar.float(), self.config.crispness)
 
     def _copy(self, features: Tensor, similar: Tensor) -> tuple[Tensor, Tensor]:
         """Features that know the similar photos, and the blend of what is copied: (B, 3, H, W)."""
@@ -231,11 +232,6 @@ class CopyUNet(nn.Module):
         large = _apart(_enlarge(shares.flatten(0, 1), pixels.shape[-2:]), count)
         copied = (large * _apart(copies, count)).sum(dim=1)  # (B, 3, H, W)
         return features + seen.to(features.dtype), copied
-
-
-def _blurred(maps: Tensor) -> Tensor:
-    """Two means of 3 x 3 pixels, about a Gaussian of sigma 1.2: nothing finer than 4 pixels."""
-    return mean(mean(maps, 3), 3)
 
 
 def _with_mirror(filled: Tensor, holes: Tensor, neighbors: Tensor) -> Tensor:

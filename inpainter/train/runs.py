@@ -51,7 +51,7 @@ class PaintingRun:
         initial: weights to begin with in place of random ones; those of a Sim-K with a smaller K
             begin as a network that does not look at the neighbors it has not seen yet.
         coarse: for "copy", the network that paints the coarse picture: a shipped name or a path.
-        crispness: for "copy", how much detail is raised in use; see `copy_unet.CopyConfig`.
+        crispness: for "copy", how much detail is raised in holes; see `copy_unet.CopyConfig`.
         sharpness: weight of `losses.sharpness_loss`.
         adversarial: weight of a judge's verdict in the loss; 0 trains without one.
         matching: with a judge, weight of what he sees being the truth's.
@@ -212,7 +212,7 @@ def _begin(new: PConvUNet | SimUNet | CopyUNet, path: Path) -> PConvUNet | SimUN
     loaded = checkpoint.load(path, type(new))
     if isinstance(new, SimUNet) and isinstance(loaded, SimUNet) and loaded.config.k < new.config.k:
         loaded = more_neighbors(loaded, new.config.k)
-    if isinstance(new, CopyUNet) and isinstance(loaded, CopyUNet):  # for use, not of the weights
+    if isinstance(new, CopyUNet) and isinstance(loaded, CopyUNet):  # it is not of the weights
         loaded.config = replace(loaded.config, crispness=new.config.crispness)
     if loaded.config != new.config:
         raise InputError(f"{path}: expected {new.config}, found {loaded.config}")

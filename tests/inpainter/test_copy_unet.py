@@ -7,6 +7,7 @@ import torch
 
 from simpaint.errors import InputError
 from simpaint.inpainter.copy_unet import CopyConfig, CopyUNet, _moved
+from simpaint.inpainter.crispness import raised_detail
 from simpaint.inpainter.thin_plate import thin_plate
 
 TINY = CopyConfig(widths=(4, 4, 8, 8), blocks=1)
@@ -103,21 +104,20 @@ def slow_mean(photo: torch.Tensor, y: int, x: int, around: int) -> torch.Tensor:
 
 
 @torch.no_grad()
-def test_crispness_raises_detail_by_the_share_of_hole_around_and_not_in_training() -> None:
-    given = inputs(1, (12, 21))
-    photos, holes = given[:2]
+def test_crispness_adds_the_detail_that_the_mirror_and_neighbors_have() -> None:
+    photos, holes, coarse, neighbors = inputs(1, (12, 21))
     holes[:, :, 2:, :14] = 1
     plain, crisp = network(), network()
     crisp.config = replace(crisp.config, crispness=0.5)
-    before, after = plain(*given)[1], crisp(*given)[1]
-    filled = torch.where(holes[1].bool(), before, photos[1])
-    places = [(y, x) for y in range(12) for x in range(21)]
-    once = torch.stack([slow_mean(filled, *place, 1) for place in places], 1).view(3, 12, 21)
-    for y, x in places:
-        share = slow_mean(holes[1], y, x, 8) * holes[1, :, y, x]
-        raised = 0.5 * share**2 * (filled[:, y, x] - slow_mean(once, y, x, 1))
-        torch.testing.assert_close(after[:, y, x], before[:, y, x] + raised)
-    torch.testing.assert_close(crisp.train()(*given), plain(*given))
+    before, after = (one(photos, holes, coarse, neighbors) for one in (plain, crisp))
+    filled = torch.where(holes.bool(), before, photos)
+    mirror = torch.cat([thin_plate(photos, holes).clamp(0, 1), 1 - holes], dim=1).flip(-1)
+    mirror[:, :3] = torch.where(mirror[:, 3:].bool(), photos.flip(-1), mirror[:, :3])
+    similar = torch.stack([mirror, torch.cat([neighbors[:, 0], torch.ones_like(holes)], 1)], 1)
+    raised = raised_detail(filled, holes, similar, 0.5)
+    assert raised.any()
+    torch.testing.assert_close(after, before + raised)
+    torch.testing.assert_close(crisp.train()(photos, holes, coarse, neighbors), after)
 
 
 @pytest.mark.parametrize(

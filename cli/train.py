@@ -192,7 +192,7 @@ def sim(**options: Any) -> None:  # noqa: ANN401 - see _PAINTING
 @click.option(
     "--crispness",
     type=click.FloatRange(0),
-    default=1.5,
+    default=2.0,
     show_default=True,
     help="How much of what wide holes lack in sharpness beside similar photos is made up.",
 )

@@ -163,4 +163,4 @@ def test_our_own_network_is_trained_against_blur_on_any_number_of_neighbors(
         "--out", tmp_path / "crisper", *TINY,
     )  # fmt: skip
     tuned = checkpoint.load(tmp_path / "crisper/network.safetensors", CopyUNet)
-    assert (network.config.crispness, tuned.config.crispness) == (1.5, 0.25)
+    assert (network.config.crispness, tuned.config.crispness) == (2.0, 0.25)

@@ -70,9 +70,12 @@ def grain(
         return np.zeros_like(painted)
     rows, columns = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))
     box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    height, width = hole[box].shape
+    drawn = _noise_like(there, (max(height, 2 * side), max(width, 2 * side)), rng)
     noise = np.zeros_like(painted)
-    noise[box] = _noise_like(there, hole[box].shape, rng)
-    measured = high_pass(noise[box], hole[box], scale)[hole[box]].var()  # as the photo's was
+    noise[box] = drawn[:height, :width]
+    # As the photo's was, over whole patches: a lone pixel has no detail of its own to be measured.
+    measured = high_pass(drawn, np.ones(drawn.shape[:2], np.bool_), scale).var()
     # A photo smaller than the network's picture has little grain of its own: what is fine in it is
     # mostly drawing, and that the network can paint.
     gain = min(1.0, scale) * math.sqrt(missing / max(float(measured), 1e-12))

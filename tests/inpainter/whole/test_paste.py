@@ -84,6 +84,21 @@ def test_the_paste_has_the_grain_of_its_surroundings(scale: int, sigma: float) -
     assert 0.7 < ratio < 1.2
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (3, 40), (2, 2)])
+def test_a_hole_of_few_pixels_gets_no_more_grain_than_a_large_one(shape: tuple[int, int]) -> None:
+    photo = 0.5 + noise((64, 64), 0.7, 0.03, 3)
+    hole = np.zeros((64, 64), np.bool_)
+    hole[30 : 30 + shape[0], 10 : 10 + shape[1]] = True
+    flat = np.full((64, 64, 3), 0.5, np.float32)
+    found = []
+    for seed in range(40):
+        canvas = photo.copy()
+        own = ((slice(0, 64), slice(0, 64)), hole)
+        paste(canvas, 1.0, Frame(0j, 64 + 0j), flat, own, hole, np.random.default_rng(seed))
+        found.append(canvas[hole] - 0.5)
+    assert 0.02 < np.concatenate(found).std() < 0.04
+
+
 def test_edges_around_the_hole_are_no_grain() -> None:
     photo = np.full((128, 128, 3), 0.5, np.float32)
     photo[:, ::32] = 0.9  # lines, and flat between them

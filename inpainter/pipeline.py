@@ -35,6 +35,7 @@ from .whole.frames import Frame, cut, cut_hole
 from .whole.paste import match_border, paste
 from .whole.similar import Auxiliary, Chosen, Noise, Similar, from_database
 from .whole.squares import Square, plan
+from .whole.tone import tone_of
 
 
 class Painted(NamedTuple):
@@ -270,6 +271,7 @@ class _Work:
 
     def __init__(self, canvas: Canvas, squares: list[Square], rng: np.random.Generator) -> None:
         self.canvas, self.squares, self.rng = canvas, squares, rng
+        self._tone = tone_of(canvas.pixels, canvas.white, ~canvas.hole)
         self._holes: list[Tensor] = []
         self._painted: list[Painted] = []
 
@@ -284,6 +286,9 @@ class _Work:
     def take(self, turn: int, seen: tuple[Tensor, Tensor], painted: Painted) -> None:
         """Put a painted square into the photo."""
         picture, hole = seen
+        if self._tone:
+            raw = self._tone(painted.raw)
+            painted = painted._replace(photos=composite(raw, picture, hole), raw=raw)
         self._holes.append(hole)
         self._painted.append(painted)
         square, canvas = self.squares[turn], self.canvas

@@ -192,6 +192,15 @@ def test_a_batch_is_its_photos_one_by_one(photo: Any, mask: Any) -> None:
         assert alone.frames == result.frames
 
 
+def test_a_grey_photo_is_painted_grey(photo: Any, mask: Any) -> None:
+    grey = np.broadcast_to(photo.mean(-1, keepdims=True).astype(np.uint8), photo.shape).copy()
+    result = painter(FACE)(grey, mask)
+    for one, tint in ((grey, 2), (photo, 256)):
+        painted = np.asarray(painter(FACE)(one, mask).photo)[mask].astype(int)
+        assert tint // 4 <= np.ptp(painted, axis=1).max() <= tint
+    assert (result.painted.amax(1) - result.painted.amin(1)).max() < 0.01
+
+
 def test_the_tensor_core_fills_the_hole_and_leaves_the_rest() -> None:
     photos, holes = torch.rand(3, 3, 32, 32), torch.zeros(3, 1, 32, 32)
     holes[..., 8:20, 8:20] = 1

@@ -1,0 +1,69 @@
+"""Photos of one tone, grey or sepia: what is painted into them is to be of that tone too.
+
+Networks have seen few such photos, and give them a tint of skin.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+_SAMPLES: Final = 10_000  # pixels; more only take time
+_FEWEST: Final = 64
+_COLOUR: Final = 0.009  # deviation from the tone, of white: more than compression makes is colour,
+_SHARE: Final = 0.1  # and so is more than this share of the deviation of the brightness,
+_ROUNDING: Final = 0.004  # beside what rounding to 8 bits makes
+
+
+@dataclass(frozen=True)
+class Tone:
+    """What colour each brightness has in a photo.
+
+    Attributes:
+        curves: (4, 3), of each channel the difference to the brightness as a cubic of it.
+        darkest: brightness of the darkest pixel; below and
+        brightest: above, the difference stays the same.
+    """
+
+    curves: NDArray[np.float64]
+    darkest: float
+    brightest: float
+
+    def __call__(self, picture: Tensor) -> Tensor:
+        """The picture (3, H, W) in this tone; its brightness, the channels' mean, stays."""
+        bright = picture.mean(dim=0)
+        powers = _powers(bright.clamp(self.darkest, self.brightest).numpy())  # (H, W, 4)
+        colour = torch.from_numpy((powers @ self.curves).astype(np.float32))
+        return bright + colour.permute(2, 0, 1)
+
+
+def tone_of(pixels: NDArray[Any], white: float, known: NDArray[np.bool_]) -> Tone | None:
+    """Whether a photo is of one tone.
+
+    Args:
+        pixels: (H, W, 3) RGB.
+        white: their value of white.
+        known: (H, W), the pixels to look at.
+
+    Returns:
+        The tone, or None for a photo in colours, or one of which next to nothing is known.
+    """
+    places = np.flatnonzero(known)
+    if len(places) < _FEWEST:
+        return None
+    places = places[:: -(-len(places) // _SAMPLES)]
+    seen = pixels.reshape(-1, 3)[places].astype(np.float64) / white  # (n, 3)
+    bright = seen.mean(axis=1)
+    powers, colour = _powers(bright), seen - bright[:, None]
+    curves = np.linalg.lstsq(powers, colour, rcond=None)[0]
+    off = float(np.sqrt(((colour - powers @ curves) ** 2).mean()))
+    if off > min(_COLOUR, _ROUNDING + _SHARE * float(bright.std())):
+        return None
+    return Tone(curves, float(bright.min()), float(bright.max()))
+
+
+def _powers(bright: NDArray[Any]) -> NDArray[np.float64]:
+    return np.asarray(bright, np.float64)[..., None] ** np.arange(4)

@@ -183,7 +183,8 @@ def measure(options: argparse.Namespace, folder: Path) -> list[float]:
         squares = [len(result.frames) for result in paint.batch(some, masks)]
         turns = [sum(n > turn for n in squares) for turn in range(max(squares))]
         bare = forwards(coarse, last, descriptor, turns, options)
-        alone, whole = seconds([bare, lambda: paint.batch(some, masks)], options.repeats)  # noqa: B023
+        repeats = options.repeats * (5 if batch == 1 else 1)  # a short time varies more
+        alone, whole = seconds([bare, lambda: paint.batch(some, masks)], repeats)  # noqa: B023
         ratios.append(whole / alone)
         print(
             f"{batch} photo{'s' * (batch > 1)} of {SIDE} px, networks at {options.size} px, "

@@ -3,6 +3,7 @@
 Networks have seen few such photos, and give them a tint of skin.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-_SAMPLES: Final = 4000  # pixels; more only take time
+_SAMPLES: Final = 4000  # pixels, or up to four times as many; more only take time
 _FEWEST: Final = 64
 _COLOUR: Final = 0.009  # deviation from the tone, of white: more than compression makes is colour,
 _SHARE: Final = 0.1  # and so is more than this share of the deviation of the brightness,
@@ -51,11 +52,10 @@ def tone_of(pixels: NDArray[Any], white: float, known: NDArray[np.bool_]) -> Ton
     Returns:
         The tone, or None for a photo in colours, or one of which next to nothing is known.
     """
-    places = np.flatnonzero(known)
-    if len(places) < _FEWEST:
+    step = max(1, math.isqrt(known.size // _SAMPLES))
+    seen = pixels[::step, ::step][known[::step, ::step]].astype(np.float64) / white  # (n, 3)
+    if len(seen) < _FEWEST:
         return None
-    places = places[:: -(-len(places) // _SAMPLES)]
-    seen = pixels.reshape(-1, 3)[places].astype(np.float64) / white  # (n, 3)
     bright = seen.mean(axis=1)
     powers, colour = _powers(bright), seen - bright[:, None]
     curves = np.linalg.lstsq(powers, colour, rcond=None)[0]

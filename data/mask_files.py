@@ -18,8 +18,6 @@ and the folders laid together; the run that finds every part done writes the tab
 import json
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ..errors import InputError, StorageError
+from ..errors import InputError
 from .buckets import bucket_of, hole_ratio
 from .files import make_folder, replacing, storage_errors
 from .mask_sources import SPLITS, MaskSource
@@ -158,15 +156,9 @@ def _make_parts(job: _Job, start: int, stop: int, workers: int, progress: Progre
             progress(done, stop - start)
         return
     with Workers(workers, _start_worker, job) as pool:
-        try:
-            futures = [pool.submit(_make_part_in_worker, *part) for part in parts]
-            for future in as_completed(futures):
-                done += future.result()
-                progress(done, stop - start)
-        except BrokenProcessPool as error:
-            raise StorageError(f"{job.out}: a worker process was killed; try fewer") from error
-        finally:
-            pool.shutdown(cancel_futures=True)
+        for made in pool.results(_make_part_in_worker, parts, job.out):
+            done += made
+            progress(done, stop - start)
 
 
 _worker_job: _Job

@@ -2,12 +2,16 @@
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context, resource_tracker
+from pathlib import Path
 from types import FrameType
 from typing import ParamSpec, TypeVar
+
+from ..errors import StorageError
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -33,6 +37,29 @@ class Workers(ProcessPoolExecutor):
         """As of any pool."""
         with _uninterrupted():
             return super().submit(fn, *args, **kwargs)
+
+    def results(
+        self, fn: Callable[..., _T], jobs: Iterable[tuple[object, ...]], out: Path
+    ) -> Iterator[_T]:
+        """What `fn` gives for each job's arguments, in the order in which they are done.
+
+        Args:
+            fn: called in the workers.
+            jobs: its arguments.
+            out: what it works for, for errors.
+
+        Raises:
+            StorageError: a worker was killed, which is what systems do that run out of memory.
+        """
+        try:
+            for future in as_completed([self.submit(fn, *job) for job in jobs]):
+                yield future.result()
+        except BrokenProcessPool as error:
+            raise StorageError(f"{out}: a worker process was killed; try fewer") from error
+
+    def __exit__(self, *error: object) -> None:
+        """Wait for what has begun, and begin no more."""
+        self.shutdown(cancel_futures=True)
 
 
 @contextmanager

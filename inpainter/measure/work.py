@@ -1,8 +1,6 @@
 """The work of an evaluation: blocks of cases painted and measured, in one or several processes."""
 
 from collections.abc import Sequence
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -17,7 +15,6 @@ from torch import Tensor
 from ...data.images import Pixels
 from ...data.progress import Progress
 from ...data.workers import Workers
-from ...errors import StorageError
 from ...index_build.build import database_descriptor
 from ...index_build.descriptors import DescriptorConfig, load_descriptor
 from ...retrieval.database import ImageDatabase
@@ -177,15 +174,9 @@ def run(work: Work, methods: Sequence[Planned], workers: int, progress: Progress
             progress(done, total)
         return
     with Workers(workers, _start, work) as pool:
-        try:
-            futures = [pool.submit(_run, *job) for job in jobs]
-            for future in as_completed(futures):
-                done += future.result()
-                progress(done, total)
-        except BrokenProcessPool as error:
-            raise StorageError(f"{work.parts}: a worker process was killed; try fewer") from error
-        finally:
-            pool.shutdown(cancel_futures=True)
+        for measured in pool.results(_run, jobs, work.parts):
+            done += measured
+            progress(done, total)
 
 
 _worker: Worker

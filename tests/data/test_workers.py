@@ -1,9 +1,12 @@
 import os
 import signal
+import time
+from pathlib import Path
 
 import pytest
 
 from simpaint.data.workers import Workers
+from simpaint.errors import StorageError
 
 
 class Interrupting:
@@ -28,3 +31,22 @@ def test_ctrl_c_does_not_reach_workers() -> None:
         worker = pool.submit(os.getpid).result()
         os.kill(worker, signal.SIGINT)
         assert pool.submit(os.getpid).result() == worker
+
+
+def test_a_killed_worker_is_told_in_one_line() -> None:
+    with Workers(1, len, b"") as pool:
+        results = pool.results(signal.raise_signal, [(signal.SIGKILL,)] * 3, Path("masks"))
+        with pytest.raises(StorageError, match=r"^masks: a worker process was killed; try fewer$"):
+            list(results)
+
+
+def slow_folder(path: Path) -> Path:
+    time.sleep(0.05)
+    path.mkdir()
+    return path
+
+
+def test_what_has_not_begun_when_the_work_is_left_never_does(tmp_path: Path) -> None:
+    with Workers(1, len, b"") as pool:
+        next(pool.results(slow_folder, [(tmp_path / str(i),) for i in range(100)], tmp_path))
+    assert 0 < len(list(tmp_path.iterdir())) < 100

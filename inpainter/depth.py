@@ -2,6 +2,7 @@
 
 from typing import Final
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -21,8 +22,18 @@ def depth(holes: Tensor) -> Tensor:
 
 
 def mean(maps: Tensor, side: int) -> Tensor:
-    """The mean of (B, C, H, W) over an odd `side` by `side` pixels, fewer at the borders."""
+    """The mean of (B, C, H, W) over an odd `side` by `side` pixels, fewer at the borders.
+
+    As `avg_pool2d` without the padding counted, which takes three times as long on a processor.
+    """
     half = side // 2
-    for window, padding in (((side, 1), (half, 0)), ((1, side), (0, half))):
-        maps = F.avg_pool2d(maps, window, 1, padding, count_include_pad=False)
+    for dim, padding in ((-2, (0, 0, half, half)), (-1, (half, half))):
+        size = maps.shape[dim]
+        at = torch.arange(size, device=maps.device)
+        count = (at + half + 1).clamp_max(size) - (at - half).clamp_min(0)
+        padded = F.pad(maps, padding)
+        total = padded.narrow(dim, 0, size)
+        for shift in range(1, side):
+            total = total + padded.narrow(dim, shift, size)
+        maps = total / (count if dim == -1 else count[:, None]).to(maps.dtype)
     return maps

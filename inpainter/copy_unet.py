@@ -8,7 +8,7 @@ offset, and a weight. Their real pixels are moved, recoloured and blended by the
 Zhou et al. 2021, does for scenes), and the last layer chooses per pixel between the three fillings,
 and paints on top. All that is done per neighbor is shared and then summed with weights, so the
 order of neighbors does not matter, and one set of weights serves any K, 0 as well. At last fine
-detail is raised to what the neighbors have there (`crispness`).
+detail of what was copied is added, until it is as sharp as the neighbors are there (`crispness`).
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from .conv import Conv2d
-from .crispness import raised_detail
+from .crispness import borrowed_detail
 from .thin_plate import thin_plate
 
 _MATCHED: Final = 2  # the level, at a quarter of the size, where neighbors are matched
@@ -38,8 +38,8 @@ class CopyConfig:
         widths: channels at the whole, a half, a quarter ... of the size; at least four levels.
         blocks: residual blocks at the deepest level.
         reach: the largest displacement, as a share of the picture's side.
-        crispness: share of what wide holes lack in sharpness beside similar photos that is added by
-            raising fine detail; more than 1 makes up for the rims of holes, where it counts less.
+        crispness: share of what wide holes lack in sharpness beside similar photos that is added of
+            their detail; more than 1 makes up for the rims of holes, where it counts less.
         coarse: the shipped network whose coarse pictures it is trained on and given.
     """
 
@@ -218,7 +218,8 @@ class CopyUNet(nn.Module):
         if self.config.crispness == 0:
             return out
         filled = known.float() + out * holes
-        return out + raised_detail(filled, holes.float(), similar.float(), self.config.crispness)
+        share = self.config.crispness
+        return out + borrowed_detail(filled, holes.float(), similar.float(), copied.float(), share)
 
     def _copy(self, features: Tensor, similar: Tensor) -> tuple[Tensor, Tensor]:
         """Features that know the similar photos, and the blend of what is copied: (B, 3, H, W)."""

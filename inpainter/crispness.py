@@ -1,7 +1,8 @@
-"""How sharp the inside of a hole should be, and fine detail raised until it is.
+"""How sharp the inside of a hole should be, and the fine detail of similar photos that makes it so.
 
 Whoever cannot know paints the mean of what may be, and a mean is blurred. What stood in the hole
-cannot be told, but how sharp it was can: as the similar photos are at the same place.
+cannot be told, but how sharp it was can: as the similar photos are at the same place. What is
+missing is taken from what was copied of them: real skin, hair and lashes.
 """
 
 from typing import Final
@@ -13,53 +14,83 @@ from torch import Tensor
 from .depth import depth, mean
 
 _WINDOW: Final = 17  # pixels on a side: the mean energy around each of them is compared
-_MOST: Final = 3.0  # times the detail that is there may be added
+_BANDS: Final = ((3,), (3, 5))  # what two means take away: finer than 3 pixels, finer than about 9
+_MOST: Final = 5.0  # times the detail that was copied may be added
+_SHARPEST: Final = 4.0  # times as sharp as a similar photo is no photo taken to be
 _LEAST_ENERGY: Final = 1e-6
 
 
-def raised_detail(filled: Tensor, holes: Tensor, similar: Tensor, share: float) -> Tensor:
+def borrowed_detail(
+    filled: Tensor, holes: Tensor, similar: Tensor, copied: Tensor, share: float
+) -> Tensor:
     """Fine detail that holes lack to be as sharp as similar photos are there, to be added.
 
-    Sharpness is the energy of differences of neighboring pixels, E(f) = mean of |grad f|^2 over the
-    hole's pixels around a place. The wanted energy T is the mean of the similar photos' at that
-    place, times how sharp this photo is beside them where it is known. As
-    ``E(f + g d) = E(f) + 2 g mean(grad f . grad d) + g^2 E(d)``, the gain g that makes it T is a
-    root of a square. It counts as much as the hole has `depth`: near its rim the rim tells.
+    In each of two bands of frequencies b, sharpness is the energy of differences of neighboring
+    pixels, E(b) = mean of |grad b|^2 over the hole's pixels around a place. The wanted energy T is
+    the mean of the similar photos' at that place, each times the square of how sharp this photo is
+    beside it where both are known: as the means of |grad b| tell, which a few edges do not rule.
+    With c the same band of what was copied,
+    ``E(b + g c) = E(b) + 2 g mean(grad b . grad c) + g^2 E(c)``, so the gain g that makes it T is a
+    root of a square; where b and c are opposed, a smaller one is taken. It counts as much as the
+    hole has `depth`: near its rim the rim tells.
 
     Args:
         filled: (B, 3, H, W) in [0, 1], the photo with its hole filled.
         holes: (B, 1, H, W) floats, 1 = hole.
         similar: (B, N, 4, H, W), photos and where they are known (1) or not (0).
+        copied: (B, 3, H, W), the similar photos' pixels, moved to where they belong.
         share: of the missing energy to be added.
 
     Returns:
-        (B, 3, H, W), nothing outside the holes: ``g d``.
+        (B, 3, H, W), nothing outside the holes: the sum of ``g c``.
     """
-    detail = filled - _blurred(filled)
-    steps, fine = _steps(filled), _steps(detail)
-    own = (steps * steps).sum(1, keepdim=True)
-    there, count = _energies(similar)
-    known = 1 - holes
-    beside = (own * count * known).sum((1, 2, 3)) + _LEAST_ENERGY
-    beside = beside / ((there * known).sum((1, 2, 3)) + _LEAST_ENERGY)  # (B,)
-    usual = mean(there, _WINDOW) / mean(count, _WINDOW).clamp_min(_LEAST_ENERGY)
-    wanted = usual * beside.view(-1, 1, 1, 1)
-    inside = mean(holes, _WINDOW).clamp_min(_LEAST_ENERGY)
-    has, mixed, gives = (
-        mean(energy * holes, _WINDOW) / inside
-        for energy in (own, (steps * fine).sum(1, keepdim=True), (fine * fine).sum(1, keepdim=True))
-    )
-    missing = share * (wanted - has).clamp_min(0)
-    root = (mixed.square() + gives * missing + _LEAST_ENERGY**2).sqrt()
-    gain = (missing / (mixed.clamp_min(0) + root)).clamp_max(_MOST)
-    return holes * depth(holes) * gain * detail
+    pixels, known = similar[:, :, :3].flatten(0, 1), similar[:, :, 3:]
+    seen = known * (1 - holes)[:, None]  # on both photos
+    around, inside = _around(known.sum(1)), _around(holes)
+    detail = torch.zeros_like(filled)
+    for own, given, theirs in zip(_bands(filled), _bands(copied), _bands(pixels), strict=True):
+        steps, more = _steps(own), _steps(given)
+        energy = steps.square().sum(1, keepdim=True)
+        others = _steps(theirs).square().sum(1).reshape(known.shape)  # (B, N, 1, H, W)
+        as_sharp = _amplitude(energy.detach()[:, None], seen) / _amplitude(others, seen)
+        usual = as_sharp.clamp_max(_SHARPEST).square() * others * known
+        wanted = mean(usual.sum(1), _WINDOW) / around
+        has, mixed, gives = (
+            mean(product * holes, _WINDOW) / inside
+            for product in (
+                energy,
+                (steps * more).sum(1, keepdim=True),
+                more.square().sum(1, keepdim=True),
+            )
+        )
+        missing = share * (wanted - has).clamp_min(0)
+        root = (mixed.square() + gives * missing + _LEAST_ENERGY**2).sqrt()
+        detail = detail + (missing / (mixed.clamp_min(0) + root)).clamp_max(_MOST) * given
+    return holes * depth(holes) * detail
 
 
-def _energies(similar: Tensor) -> tuple[Tensor, Tensor]:
-    """Of (B, N, 4, H, W) at each pixel the sum of what is known, and how many: (B, 1, H, W)."""
-    pixels, known = similar[:, :, :3], similar[:, :, 3:]
-    energy = _steps(pixels.flatten(0, 1)).square().sum(1).reshape(known.shape)
-    return (energy * known).sum(1), known.sum(1)
+def _bands(maps: Tensor) -> list[Tensor]:
+    """Of (N, C, H, W), its finest detail and what is a little coarser."""
+    bands = []
+    for sides in _BANDS:
+        coarser = maps
+        for side in sides:
+            coarser = mean(coarser, side)
+        bands.append(maps - coarser)
+        maps = coarser
+    return bands
+
+
+def _around(maps: Tensor) -> Tensor:
+    """The mean around each pixel of (B, 1, H, W), never 0."""
+    return mean(maps, _WINDOW).clamp_min(_LEAST_ENERGY)
+
+
+def _amplitude(energy: Tensor, where: Tensor) -> Tensor:
+    """The mean of |grad| where it counts, of (B, N or 1, 1, H, W) to (B, N, 1, 1, 1), never 0."""
+    dims = (2, 3, 4)
+    total = ((energy + _LEAST_ENERGY**2).sqrt() * where).sum(dims, keepdim=True)
+    return total / where.sum(dims, keepdim=True).clamp_min(1) + _LEAST_ENERGY
 
 
 def _steps(maps: Tensor) -> Tensor:
@@ -67,8 +98,3 @@ def _steps(maps: Tensor) -> Tensor:
     right = F.pad(maps[..., 1:] - maps[..., :-1], (0, 1))
     down = F.pad(maps[..., 1:, :] - maps[..., :-1, :], (0, 0, 0, 1))
     return torch.cat([right, down], dim=1)
-
-
-def _blurred(maps: Tensor) -> Tensor:
-    """Two means of 3 x 3 pixels, about a Gaussian of sigma 1.2: nothing finer than 4 pixels."""
-    return mean(mean(maps, 3), 3)

@@ -7,7 +7,7 @@ import torch
 
 from simpaint.errors import InputError
 from simpaint.inpainter.copy_unet import CopyConfig, CopyUNet, _moved
-from simpaint.inpainter.crispness import raised_detail
+from simpaint.inpainter.crispness import borrowed_detail
 from simpaint.inpainter.thin_plate import thin_plate
 
 TINY = CopyConfig(widths=(4, 4, 8, 8), blocks=1)
@@ -94,29 +94,20 @@ def test_a_shift_moves_pixels_by_that_share_of_the_side() -> None:
     )
 
 
-def slow_mean(photo: torch.Tensor, y: int, x: int, around: int) -> torch.Tensor:
-    """Of (C, H, W) around one place; (C,)."""
-    rows, columns = (
-        slice(max(0, y - around), y + around + 1),
-        slice(max(0, x - around), x + around + 1),
-    )
-    return photo[:, rows, columns].mean((1, 2))
-
-
 @torch.no_grad()
-def test_crispness_adds_the_detail_that_the_mirror_and_neighbors_have() -> None:
+def test_crispness_adds_detail_of_what_was_copied_of_the_mirror_and_neighbors() -> None:
     photos, holes, coarse, neighbors = inputs(1, (12, 21))
     holes[:, :, 2:, :14] = 1
-    plain, crisp = network(), network()
+    plain, crisp = CopyUNet(TINY), CopyUNet(TINY)  # both copy the mean
     crisp.config = replace(crisp.config, crispness=0.5)
     before, after = (one(photos, holes, coarse, neighbors) for one in (plain, crisp))
     filled = torch.where(holes.bool(), before, photos)
     mirror = torch.cat([thin_plate(photos, holes).clamp(0, 1), 1 - holes], dim=1).flip(-1)
     mirror[:, :3] = torch.where(mirror[:, 3:].bool(), photos.flip(-1), mirror[:, :3])
     similar = torch.stack([mirror, torch.cat([neighbors[:, 0], torch.ones_like(holes)], 1)], 1)
-    raised = raised_detail(filled, holes, similar, 0.5)
-    assert raised.any()
-    torch.testing.assert_close(after, before + raised)
+    borrowed = borrowed_detail(filled, holes, similar, similar[:, :, :3].mean(1), 0.5)
+    assert borrowed.any()
+    torch.testing.assert_close(after, before + borrowed)
     torch.testing.assert_close(crisp.train()(photos, holes, coarse, neighbors), after)
 
 

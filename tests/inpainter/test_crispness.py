@@ -1,4 +1,4 @@
-"""Detail is raised to the energy that similar photos have, told by a loop over pixels."""
+"""Detail is borrowed until its energy is as similar photos have it, told by a loop over pixels."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from simpaint.inpainter.crispness import raised_detail
+from simpaint.inpainter.crispness import borrowed_detail
 
 Maps = NDArray[np.float64]
 
@@ -31,25 +31,33 @@ def steps(maps: Maps) -> Maps:
     return np.concatenate([right, down], axis=-3)
 
 
-def slow_raised(filled: Maps, hole: Maps, similar: Maps, share: float) -> Maps:
-    detail = filled - slow_mean(slow_mean(filled, 1), 1)
+def bands(maps: Maps) -> list[Maps]:
+    coarser = slow_mean(maps, 1)
+    return [maps - coarser, coarser - slow_mean(slow_mean(coarser, 1), 2)]
+
+
+def slow_borrowed(filled: Maps, hole: Maps, similar: Maps, copied: Maps, share: float) -> Maps:
     pixels, known = similar[:, :3], similar[:, 3]
-    energies = (steps(pixels) ** 2).sum(1) * known
-    own = (steps(filled) ** 2).sum(0)
-    valid = 1 - hole[0]
-    beside = (own * known.sum(0) * valid).sum() / (energies.sum(0) * valid).sum()
+    seen = known * (1 - hole)
     out = np.zeros_like(filled)
-    for y, x in np.argwhere(hole[0] == 1):
-        inside = around(hole[0], y, x, 8)
-        wanted = beside * around(energies, y, x, 8).sum() / around(known, y, x, 8).sum()
-        has, mixed, gives = (
-            (around(a, y, x, 8) * inside).sum() / inside.sum()
-            for a in (own, (steps(filled) * steps(detail)).sum(0), (steps(detail) ** 2).sum(0))
-        )
-        gain = 0.0
-        if wanted > has:
-            gain = (np.sqrt(mixed**2 + gives * share * (wanted - has)) - mixed) / gives
-        out[:, y, x] = inside.mean() ** 2 * min(gain, 3) * detail[:, y, x]
+    for own, given, theirs in zip(bands(filled), bands(copied), bands(pixels), strict=True):
+        energies = (steps(theirs) ** 2).sum(1)
+        energy = (steps(own) ** 2).sum(0)
+        as_sharp = (np.sqrt(energy) * seen).sum((1, 2)) / (np.sqrt(energies) * seen).sum((1, 2))
+        assert (as_sharp < 4).all()
+        usual = energies * known * as_sharp[:, None, None] ** 2
+        products = energy, (steps(own) * steps(given)).sum(0), (steps(given) ** 2).sum(0)
+        for y, x in np.argwhere(hole[0] == 1):
+            inside = around(hole[0], y, x, 8)
+            wanted = around(usual, y, x, 8).sum() / around(known, y, x, 8).sum()
+            has, mixed, gives = (
+                (around(product, y, x, 8) * inside).sum() / inside.sum() for product in products
+            )
+            missing = share * max(wanted - has, 0)
+            gain = missing / (max(mixed, 0) + np.sqrt(mixed**2 + gives * missing))
+            if mixed > 0:
+                assert has + 2 * gain * mixed + gain**2 * gives == pytest.approx(has + missing)
+            out[:, y, x] += inside.mean() ** 2 * min(gain, 5) * given[:, y, x]
     return out
 
 
@@ -62,9 +70,12 @@ def test_the_gain_is_the_loops(share: float) -> None:
     filled[:, hole[0] == 1] *= np.linspace(0.1, 1, 15)[None].repeat(16, 0).ravel()
     similar = rng.random((2, 4, 20, 23)) * np.array([0.9, 0.9, 0.9, 1])[None, :, None, None]
     similar[0, 3], similar[1, 3] = 1, rng.random((20, 23)) < 0.5
-    photos, holes, others = (torch.from_numpy(p)[None].float() for p in (filled, hole, similar))
-    found = raised_detail(photos, holes, others, share)[0]
-    wanted = slow_raised(filled, hole, similar, share)
+    copied = rng.random((3, 20, 23)) * 0.1 + 0.3 * filled
+    photos, holes, others, copies = (
+        torch.from_numpy(p)[None].float() for p in (filled, hole, similar, copied)
+    )
+    found = borrowed_detail(photos, holes, others, copies, share)[0]
+    wanted = slow_borrowed(filled, hole, similar, copied, share)
     assert np.abs(wanted).max() > 0.03
     torch.testing.assert_close(found.double(), torch.from_numpy(wanted), atol=2e-4, rtol=2e-3)
 
@@ -92,7 +103,7 @@ def test_a_faint_filling_becomes_as_rough_as_the_wall_however_rough_the_neighbor
     wall, hole, similar = scene(texture)
     faint = wall * (1 - hole) + (0.5 + 0.4 * (wall - 0.5)) * hole
     assert energy(faint) < 0.2 * energy(wall)
-    made = faint + raised_detail(faint, hole, similar, 1.0)
+    made = faint + borrowed_detail(faint, hole, similar, similar[:, 0, :3], 1.0)
     assert 0.85 < energy(made) / energy(wall) < 1.15
     assert torch.equal(made * (1 - hole), faint * (1 - hole))
 
@@ -100,16 +111,19 @@ def test_a_faint_filling_becomes_as_rough_as_the_wall_however_rough_the_neighbor
 def test_nothing_is_added_to_what_is_rough_enough_or_where_nothing_tells_how_rough() -> None:
     wall, hole, similar = scene(1.0)
     rough = wall * (1 - hole) + (0.5 + 1.5 * (wall - 0.5)) * hole
-    assert not raised_detail(rough, hole, similar, 1.0).any()
+    copied = similar[:, 0, :3]
+    assert not borrowed_detail(rough, hole, similar, copied, 1.0).any()
     faint = wall * (1 - hole) + (0.5 + 0.4 * (wall - 0.5)) * hole
     similar[:, :, 3] = 0
-    assert not raised_detail(faint, hole, similar, 1.0).any()
+    assert not borrowed_detail(faint, hole, similar, copied, 1.0).any()
 
 
 def test_gradients_are_finite_where_nothing_is_missing_or_all_is_flat() -> None:
     wall, hole, similar = scene(1.0)
     for filled in (wall, torch.full_like(wall, 0.5), wall * (1 - hole)):
         given = filled.clone().requires_grad_()
-        raised_detail(given, hole, similar, 1.0).square().sum().backward()  # type: ignore[no-untyped-call]
-        assert given.grad is not None
-        assert given.grad.isfinite().all()
+        copied = given.detach().flip(-1).requires_grad_()
+        borrowed_detail(given, hole, similar, copied, 1.0).square().sum().backward()  # type: ignore[no-untyped-call]
+        for leaf in (given, copied):
+            assert leaf.grad is not None
+            assert leaf.grad.isfinite().all()

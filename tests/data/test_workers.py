@@ -1,6 +1,6 @@
 import os
 import signal
-import time
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -40,13 +40,8 @@ def test_a_killed_worker_is_told_in_one_line() -> None:
             list(results)
 
 
-def slow_folder(path: Path) -> Path:
-    time.sleep(0.05)
-    path.mkdir()
-    return path
-
-
 def test_what_has_not_begun_when_the_work_is_left_never_does(tmp_path: Path) -> None:
+    jobs = [(["sh", "-c", f"sleep 0.05; mkdir '{tmp_path / str(i)}'"],) for i in range(100)]
     with Workers(1, len, b"") as pool:
-        next(pool.results(slow_folder, [(tmp_path / str(i),) for i in range(100)], tmp_path))
+        assert next(pool.results(subprocess.call, jobs, tmp_path)) == 0
     assert 0 < len(list(tmp_path.iterdir())) < 100

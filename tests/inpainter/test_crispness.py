@@ -118,6 +118,15 @@ def test_nothing_is_added_to_what_is_rough_enough_or_where_nothing_tells_how_rou
     assert not borrowed_detail(faint, hole, similar, copied, 1.0).any()
 
 
+def test_no_more_than_five_times_what_was_copied_is_added() -> None:
+    wall, hole, similar = scene(1.0)
+    faint = wall * (1 - hole) + 0.5 * hole
+    copied = 0.01 * similar[:, 0, :3]
+    added = borrowed_detail(faint, hole, similar, copied, 1.0)
+    detail = torch.from_numpy(np.sum(bands(copied[0].numpy()), axis=0))
+    torch.testing.assert_close(added[0, :, 28:36, 28:36], 5 * detail[:, 28:36, 28:36])
+
+
 def test_gradients_are_finite_where_nothing_is_missing_or_all_is_flat() -> None:
     wall, hole, similar = scene(1.0)
     for filled in (wall, torch.full_like(wall, 0.5), wall * (1 - hole)):

@@ -15,7 +15,7 @@ from .depth import depth, mean
 
 _WINDOW: Final = 17  # pixels on a side: the mean energy around each of them is compared
 _BANDS: Final = ((3,), (3, 5))  # what two means take away: finer than 3 pixels, finer than about 9
-_MOST: Final = 5.0  # times the detail that was copied may be added
+_MOST: Final = 8.0  # times the detail that was copied may be added
 _SHARPEST: Final = 4.0  # times as sharp as a similar photo is no photo taken to be
 _LEAST_ENERGY: Final = 1e-6
 
@@ -65,7 +65,10 @@ def borrowed_detail(
         )
         missing = share * (wanted - has).clamp_min(0)
         root = (mixed.square() + gives * missing + _LEAST_ENERGY**2).sqrt()
-        detail = detail + (missing / (mixed.clamp_min(0) + root)).clamp_max(_MOST) * given
+        gain = missing / (mixed.clamp_min(0) + root)
+        # The limit has no gradient: else copies would lose what little they have, to add less.
+        limit = _MOST / gain.detach().clamp_min(_MOST)
+        detail = detail + limit * gain * given
     return holes * depth(holes) * detail
 
 

@@ -51,7 +51,7 @@ class PaintingRun:
         initial: weights to begin with in place of random ones; those of a Sim-K with a smaller K
             begin as a network that does not look at the neighbors it has not seen yet.
         coarse: for "copy", the network that paints the coarse picture: a shipped name or a path.
-        crispness: for "copy", how much detail is raised in holes; see `copy_unet.CopyConfig`.
+        crispness: for "copy", how much detail of similar photos is added; see `CopyConfig`.
         sharpness: weight of `losses.sharpness_loss`.
         adversarial: weight of a judge's verdict in the loss; 0 trains without one.
         matching: with a judge, weight of what he sees being the truth's.

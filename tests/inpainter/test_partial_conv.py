@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -33,6 +33,9 @@ def slow(layer: PartialConv2d, sources: list[Source]) -> tuple[Tensor, Tensor]:
 
 
 @settings(deadline=None, max_examples=25)
+@example(
+    height=9, width=5, kernel=7, stride=1, channels=[3, 4, 1], bias=True, coverage=0.92, seed=292
+)
 @given(
     height=st.integers(5, 9),
     width=st.integers(5, 9),
@@ -73,10 +76,11 @@ def test_equals_the_paper_in_value_mask_and_gradient(
         expected_grads: tuple[Tensor, ...] = tuple(torch.zeros_like(leaf) for leaf in leaves)
     else:
         expected_grads = torch.autograd.grad(expected, leaves, upstream)
-    torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
+    close = 1e-4  # float32 sums, times up to 49: the windows' ratio
+    torch.testing.assert_close(got, expected, atol=close, rtol=close)
     assert torch.equal(got_hole, expected_hole)
     for grad, expected_grad in zip(got_grads, expected_grads, strict=True):
-        torch.testing.assert_close(grad, expected_grad, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(grad, expected_grad, atol=close, rtol=close)
 
 
 def test_colours_in_the_hole_do_not_leak() -> None:

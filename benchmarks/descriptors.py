@@ -34,6 +34,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 
@@ -162,7 +163,7 @@ class Queries:
         ways = (*FILLS, FRAMED_ANEW)
         self.filled = {fill: np.empty((*self.masks.shape, 3), np.uint8) for fill in ways}
         rng = np.random.default_rng(0)
-        for photo in range(count):
+        for photo in track(range(count), "Filling"):
             for bucket in range(BUCKETS):
                 mask = generator[BUCKETS * photo + bucket]
                 coloured = np.repeat(mask[..., None] * np.uint8(255), 3, 2)
@@ -294,14 +295,19 @@ def main(
         "random VGG": lambda: random_vgg(train),
         "simnet": lambda: load_descriptor(DescriptorConfig(), "cpu"),
     }
-    found = {name: recall_and_l1(by_parts(make()), train, asked) for name, make in rivals.items()}
-    limits = [
-        bounds(train, asked.truth[: asked.masks.shape[1]], asked.masks[b]) for b in range(BUCKETS)
-    ]
+    found = {
+        name: recall_and_l1(by_parts(make()), train, asked)
+        for name, make in track(rivals.items(), "Describing")
+    }
+    whole = asked.truth[: asked.masks.shape[1]]
+    limits = [bounds(train, whole, masks) for masks in track(asked.masks, "Comparing all")]
     random, best = ([limit[i] for limit in limits] for i in (0, 1))
     show(found, random, best)
     names = ["whole photo", *(bucket_name(bucket) for bucket in range(BUCKETS))]
-    same = {name: same_person(people / "test", name, bank) for name in ("simnet", "dlib")}
+    same = {
+        name: same_person(people / "test", name, bank)
+        for name in track(("simnet", "dlib"), "People")
+    }
     cells = {name: [f"{share:.3f}" for share in shares] for name, shares in same.items()}
     Console(width=WIDTH).print(
         table("(c) nearest other photo shows the same person", "descriptor", names, cells)

@@ -109,6 +109,14 @@ def test_a_faint_filling_becomes_as_rough_as_the_wall_however_rough_the_neighbor
     assert torch.equal(made * (1 - hole), faint * (1 - hole))
 
 
+def test_nothing_is_taken_to_be_more_than_four_times_as_rough_as_a_similar_photo() -> None:
+    wall, hole, similar = scene(0.1)
+    faint = wall * (1 - hole) + (0.5 + 0.01 * (wall - 0.5)) * hole
+    other = scene(1.0)[2][:, 0, :3]
+    made = faint + borrowed_detail(faint, hole, similar, other, 1.0)
+    assert 0.85 < energy(made) / energy(wall) / (4 * 0.1) ** 2 < 1.15
+
+
 def test_nothing_is_added_to_what_is_rough_enough_or_where_nothing_tells_how_rough() -> None:
     wall, hole, similar = scene(1.0)
     rough = wall * (1 - hole) + (0.5 + 1.5 * (wall - 0.5)) * hole

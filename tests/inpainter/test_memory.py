@@ -16,7 +16,7 @@ if sys.argv[1] == "keep":
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(3):
-        np.ones(8 << 20)  # 64 MiB, 16,384 pages
+        np.ones(8 << 20)  # 64 MiB: 16,384 pages, or 32 huge ones
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 faults()
 print(faults())
@@ -33,4 +33,5 @@ def test_the_next_block_has_the_pages_of_the_last() -> None:
         )
         for how in ("keep", "give back")
     )
-    assert kept < 200 < given_back
+    assert given_back > 80
+    assert 4 * kept < given_back

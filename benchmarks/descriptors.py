@@ -58,6 +58,7 @@ FILLS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mean": crude_fills.mean,
 }
 FRAMED_ANEW = "Telea, framed anew"
+_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
 def photos(folder: Path, size: int | None = None) -> Iterator[tuple[str, Pixels]]:
@@ -274,8 +275,8 @@ def show(
 
 
 @click.command()
-@click.option("--faces", type=click.Path(path_type=Path), required=True, help="train/ and test/.")
-@click.option("--people", type=click.Path(path_type=Path), required=True, help="test/NAME/.")
+@click.option("--faces", type=_FOLDER, required=True, help="train/ and test/.")
+@click.option("--people", type=_FOLDER, required=True, help="test/NAME/.")
 @click.option("--strokes", type=click.Path(path_type=Path), help="A stroke bank; else synthetic.")
 @click.option("--queries", default=500, show_default=True, help="Test photos asked for.")
 @click.option("--json", "json_out", type=click.Path(path_type=Path), help="Write the numbers here.")

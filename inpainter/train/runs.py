@@ -114,6 +114,8 @@ def train_painting(
     Returns:
         the path of the network that was kept.
     """
+    network = _network(run)
+    coarse = _coarse(run.coarse) if run.coarse else None
     photos, validation, finder = _photo_sets(
         run, Caches(caches, recipe.size, progress=in_lines(say, "photos decoded"))
     )
@@ -130,8 +132,6 @@ def train_painting(
     if needed and features is None:
         raise InputError("--features none: the recipe weighs perceptual and style terms; zero them")
     checks = InpaintingBatches(validation, *drawing) if validation else None
-    network = _network(run)
-    coarse = _coarse(run.coarse) if run.coarse else None
     task = _seeded(
         run.seed,
         lambda: InpaintingTask(

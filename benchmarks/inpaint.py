@@ -43,6 +43,7 @@ from simpaint.inpainter.painters import (
     CoarseNetwork,
     LastNetwork,
     coarse_of,
+    coarse_picture,
     in_turns,
     load_coarse,
     load_last,
@@ -223,7 +224,7 @@ def forwards(
     def run() -> None:
         with torch.inference_mode():
             for photos, holes, small, neighbors in given:
-                in_turns(coarse, photos, holes)
+                in_turns(partial(coarse_picture, coarse), photos, holes)
                 simnet(small)
                 in_turns(partial(paint_last, last), photos, holes, photos, neighbors)
 

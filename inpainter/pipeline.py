@@ -22,6 +22,7 @@ from .painters import (
     CoarseNetwork,
     LastNetwork,
     coarse_of,
+    coarse_picture,
     in_turns,
     load_coarse,
     load_last,
@@ -233,7 +234,7 @@ class Inpainter:
         rngs = rngs or [np.random.default_rng([self.seed, i]) for i in range(len(photos))]
         with torch.inference_mode():
             photos, holes = self._laid_out(photos), self._laid_out(holes.float())
-            first = in_turns(self._coarse, photos, holes).clamp(0, 1)
+            first = in_turns(partial(coarse_picture, self._coarse), photos, holes)
             coarse = composite(first, photos, holes)
             found = self._similar(coarse.cpu(), rngs) if self._similar and self.k else None
             if found is None:

@@ -18,6 +18,7 @@ from torch import Tensor
 from ...index_build.exact import Ids
 from ..losses import composite
 from ..methods.signature import Method
+from ..painters import coarse_picture
 from .library import Library
 
 Auxiliary = Literal["database", "oracle", "random", "noise", "album", "person"]
@@ -101,7 +102,7 @@ class Auxiliaries:
     def _found(self, library: Library, photos: Tensor, masks: Tensor, k: int) -> Shown:
         queries, size = self._truth, photos.shape[-1]
         if self._coarse is not None:
-            painted = self._coarse(photos, masks).clamp(0, 1)
+            painted = coarse_picture(self._coarse, photos, masks)
             queries = library.describe(composite(painted, photos, masks))
         if self._kind != "person":
             scores, ids = library.search(queries, k, self._excluded, size)

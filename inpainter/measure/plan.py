@@ -112,7 +112,7 @@ def _planned(
         parts.append(asdict(read_manifest(database)))
     if kind not in COARSE:
         return Planned(label, source, kind, database, "", fingerprint(parts))
-    parts.append(build_coarse(coarse).fingerprint)
+    parts.append(f"{build_coarse(coarse).fingerprint} and its mirror image's")
     return Planned(label, source, kind, database, coarse, fingerprint(parts))
 
 

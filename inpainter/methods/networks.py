@@ -11,7 +11,14 @@ from ...errors import InputError, WeightsError
 from ...index_build.tensors import tensors_sha256
 from ..checkpoint import load, shipped
 from ..copy_unet import CopyUNet
-from ..painters import CoarseNetwork, coarse_of, load_coarse, neighbors_of, paint_last
+from ..painters import (
+    CoarseNetwork,
+    coarse_of,
+    coarse_picture,
+    load_coarse,
+    neighbors_of,
+    paint_last,
+)
 from ..unet import PConvUNet, SimUNet
 from .signature import Similar
 
@@ -68,7 +75,7 @@ class NetworkMethod:
     def __call__(self, photos: Tensor, masks: Tensor) -> Tensor:
         """Fill the holes."""
         here, holes = photos.to(self._device), masks.to(self._device)
-        coarse = self._coarse(here, holes).clamp(0, 1) if self._coarse is not None else here
+        coarse = here if self._coarse is None else coarse_picture(self._coarse, here, holes)
         similar = photos.new_empty(len(photos), 0, *photos.shape[1:])
         if self.k:
             similar = self._similar(photos, masks, self.k)

@@ -10,7 +10,7 @@ from ..copy_unet import CopyUNet
 from ..judge import Judge, adversarial_loss, discriminator_loss, matching_loss
 from ..lite0 import load_lite0
 from ..losses import LossWeights, composite, inpainting_loss
-from ..painters import CoarseNetwork, paint_last
+from ..painters import CoarseNetwork, coarse_picture, paint_last
 from ..training import Update
 from ..unet import PConvUNet, SimUNet
 from .batches import Batch, to_float
@@ -41,7 +41,7 @@ def paint(
     first = truth
     if coarse is not None:
         with torch.no_grad():
-            first = coarse(truth, hole).float().clamp(0, 1)
+            first = coarse_picture(coarse, truth, hole)
     neighbors = truth.new_empty(len(truth), 0, *truth.shape[1:])
     if finder is not None:
         pictures = composite(first, truth, hole)

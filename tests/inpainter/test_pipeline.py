@@ -9,6 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from torch import Tensor
 
 from simpaint.data.drawn_faces import drawn_face
 from simpaint.data.images import decode, square, write_mask, write_png
@@ -18,7 +19,7 @@ from simpaint.index_build import BuildConfig, DescriptorConfig, build_index
 from simpaint.inpainter import Inpainter
 from simpaint.inpainter.checkpoint import save
 from simpaint.inpainter.copy_unet import CopyConfig, CopyUNet
-from simpaint.inpainter.painters import in_turns
+from simpaint.inpainter.painters import coarse_picture, in_turns
 from simpaint.inpainter.whole.find_faces import default_finder, surest_face
 from simpaint.inpainter.whole.frames import Frame, cut
 from simpaint.retrieval import ImageDatabase
@@ -228,6 +229,30 @@ def test_a_cpu_takes_a_few_photos_at_a_time_and_loses_none() -> None:
             in_turns(brighter, photos, neighbors), photos + neighbors.sum(1), rtol=0, atol=0
         )
         assert seen == [(n, n) for n in counts]
+
+
+def test_a_coarse_picture_is_the_mean_of_what_a_photo_and_its_mirror_image_give() -> None:
+    across = torch.linspace(-0.5, 1.5, 8).expand(2, 3, 4, 8)  # brighter to the right, and too much
+
+    def lit_from_the_right(photos: Tensor, holes: Tensor) -> Tensor:
+        return torch.where(holes.bool(), across, photos)
+
+    photos, holes = torch.rand(2, 3, 4, 8), torch.zeros(2, 1, 4, 8)
+    holes[..., 2:7] = 1  # other columns than its mirror image's
+    found = coarse_picture(lit_from_the_right, photos, holes)
+    right = across.clamp(0, 1)
+    wanted = torch.where(holes.bool(), (right + right.flip(-1)) / 2, photos)
+    torch.testing.assert_close(found, wanted)
+    mirrored = coarse_picture(lit_from_the_right, photos.flip(-1), holes.flip(-1))
+    torch.testing.assert_close(mirrored.flip(-1), found)
+
+
+def test_the_coarse_picture_of_a_mirrored_photo_is_mirrored() -> None:
+    photos, holes = torch.rand(2, 3, 32, 32), torch.zeros(2, 1, 32, 32)
+    holes[..., 8:16, 4:20] = 1
+    coarse = painter(FACE).paint(photos, holes).coarse
+    mirrored = painter(FACE).paint(photos.flip(-1), holes.flip(-1)).coarse
+    torch.testing.assert_close(mirrored.flip(-1), coarse)
 
 
 def test_similar_photos_are_those_that_the_coarse_picture_finds(

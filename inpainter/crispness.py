@@ -2,7 +2,8 @@
 
 Whoever cannot know paints the mean of what may be, and a mean is blurred. What stood in the hole
 cannot be told, but how sharp it was can: as the similar photos are at the same place. What is
-missing is taken from what was copied of them: real skin, hair and lashes.
+missing is taken from what was copied of them: real skin, hair and lashes. Speckles are taken away:
+a judge hardly sees them, and lets a network paint too many.
 """
 
 from typing import Final
@@ -15,6 +16,7 @@ from .depth import depth, mean
 
 _WINDOW: Final = 17  # pixels on a side: the mean energy around each of them is compared
 _BANDS: Final = ((3,), (3, 5))  # what two means take away: finer than 3 pixels, finer than about 9
+_FINEST: Final = 0  # the number of the band of which holes may have too much
 _MOST: Final = 8.0  # times the detail that was copied may be added
 _SHARPEST: Final = 4.0  # times as sharp as a similar photo is no photo taken to be
 _LEAST_ENERGY: Final = 1e-6
@@ -23,7 +25,7 @@ _LEAST_ENERGY: Final = 1e-6
 def borrowed_detail(
     filled: Tensor, holes: Tensor, similar: Tensor, copied: Tensor, share: float
 ) -> Tensor:
-    """Fine detail that holes lack to be as sharp as similar photos are there, to be added.
+    """Fine detail that holes lack, or have too much of, to be as sharp as similar photos are there.
 
     In each of two bands of frequencies b, sharpness is the energy of differences of neighboring
     pixels, E(b) = mean of |grad b|^2 over the hole's pixels around a place. The wanted energy T is
@@ -31,8 +33,9 @@ def borrowed_detail(
     beside it where both are known: as the means of |grad b| tell, which a few edges do not rule.
     With c the same band of what was copied,
     ``E(b + g c) = E(b) + 2 g mean(grad b . grad c) + g^2 E(c)``, so the gain g that makes it T is a
-    root of a square; where b and c are opposed, a smaller one is taken. It counts as much as the
-    hole has `depth`: near its rim the rim tells.
+    root of a square; where b and c are opposed, a smaller one is taken. Where the finest band has
+    more than T it is scaled down to T; coarser ones are not, as rims of glasses have more by right.
+    All counts as much as the hole has `depth`: near its rim the rim tells.
 
     Args:
         filled: (B, 3, H, W) in [0, 1], the photo with its hole filled.
@@ -42,13 +45,15 @@ def borrowed_detail(
         share: of the missing energy to be added.
 
     Returns:
-        (B, 3, H, W), nothing outside the holes: the sum of ``g c``.
+        (B, 3, H, W), nothing outside the holes: the sum of ``g c``, less what is too much.
     """
     pixels, known = similar[:, :, :3].flatten(0, 1), similar[:, :, 3:]
     seen = known * (1 - holes)[:, None]  # on both photos
     around, inside = _around(known.sum(1)), _around(holes)
+    told = around > _LEAST_ENERGY  # where any of them is known
     detail = torch.zeros_like(filled)
-    for own, given, theirs in zip(_bands(filled), _bands(copied), _bands(pixels), strict=True):
+    bands = zip(_bands(filled), _bands(copied), _bands(pixels), strict=True)
+    for number, (own, given, theirs) in enumerate(bands):
         steps, more = _steps(own), _steps(given)
         energy = steps.square().sum(1, keepdim=True)
         others = _steps(theirs).square().sum(1).reshape(known.shape)  # (B, N, 1, H, W)
@@ -69,6 +74,10 @@ def borrowed_detail(
         # The limit has no gradient: else copies would lose what little they have, to add less.
         limit = _MOST / gain.detach().clamp_min(_MOST)
         detail = detail + limit * gain * given
+        if number == _FINEST:
+            least = _LEAST_ENERGY**2
+            kept = (wanted + least) / (torch.maximum(has, wanted) + least)
+            detail = detail - torch.where(told, 1 - kept.sqrt(), 0) * own
     return holes * depth(holes) * detail
 
 

@@ -41,7 +41,9 @@ def slow_borrowed(filled: Maps, hole: Maps, similar: Maps, copied: Maps, share: 
     pixels, known = similar[:, :3], similar[:, 3]
     seen = known * (1 - hole)
     out = np.zeros_like(filled)
-    for own, given, theirs in zip(bands(filled), bands(copied), bands(pixels), strict=True):
+    for number, (own, given, theirs) in enumerate(
+        zip(bands(filled), bands(copied), bands(pixels), strict=True)
+    ):
         energies = (steps(theirs) ** 2).sum(1)
         energy = (steps(own) ** 2).sum(0)
         as_sharp = (np.sqrt(energy) * seen).sum((1, 2)) / (np.sqrt(energies) * seen).sum((1, 2))
@@ -58,7 +60,10 @@ def slow_borrowed(filled: Maps, hole: Maps, similar: Maps, copied: Maps, share: 
             gain = missing / (max(mixed, 0) + np.sqrt(mixed**2 + gives * missing))
             if mixed > 0:
                 assert has + 2 * gain * mixed + gain**2 * gives == pytest.approx(has + missing)
-            out[:, y, x] += inside.mean() ** 2 * min(gain, MOST) * given[:, y, x]
+            change = min(gain, MOST) * given[:, y, x]
+            if number == 0 and has > wanted:  # the finest is brought down
+                change += (np.sqrt(wanted / has) - 1) * own[:, y, x]
+            out[:, y, x] += inside.mean() ** 2 * change
     return out
 
 
@@ -117,14 +122,27 @@ def test_nothing_is_taken_to_be_more_than_four_times_as_rough_as_a_similar_photo
     assert 0.85 < energy(made) / energy(wall) / (4 * 0.1) ** 2 < 1.15
 
 
-def test_nothing_is_added_to_what_is_rough_enough_or_where_nothing_tells_how_rough() -> None:
+@pytest.mark.parametrize("share", [0.5, 4.0])
+def test_of_what_is_too_rough_the_finest_detail_alone_is_brought_down(share: float) -> None:
     wall, hole, similar = scene(1.0)
-    rough = wall * (1 - hole) + (0.5 + 1.5 * (wall - 0.5)) * hole
-    copied = similar[:, 0, :3]
-    assert not borrowed_detail(rough, hole, similar, copied, 1.0).any()
-    faint = wall * (1 - hole) + (0.5 + 0.4 * (wall - 0.5)) * hole
+    rough = wall * (1 - hole) + (0.5 + 2 * (wall - 0.5)) * hole
+    made = rough + borrowed_detail(rough, hole, similar, similar[:, 0, :3], share)
+    deep = np.s_[:, 20:44, 20:44]
+    (fine, coarse), (wall_fine, wall_coarse), (rough_fine, _) = (
+        [(steps(band) ** 2)[deep].mean() for band in bands(x[0].numpy())]
+        for x in (made, wall, rough)
+    )
+    assert rough_fine > 3.5 * wall_fine
+    assert 0.85 < fine / wall_fine < 1.15
+    assert coarse > 1.3 * wall_coarse
+
+
+def test_nothing_changes_where_nothing_tells_how_rough_it_should_be() -> None:
+    wall, hole, similar = scene(1.0)
     similar[:, :, 3] = 0
-    assert not borrowed_detail(faint, hole, similar, copied, 1.0).any()
+    for roughness in (0.4, 2):
+        filled = wall * (1 - hole) + (0.5 + roughness * (wall - 0.5)) * hole
+        assert not borrowed_detail(filled, hole, similar, similar[:, 0, :3], 1.0).any()
 
 
 def test_no_more_than_so_many_times_what_was_copied_is_added() -> None:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from .conv import Conv2d
-from .crispness import borrowed_detail
+from .crispness import borrowed_detail, without_speckles
 from .thin_plate import thin_plate
 
 _MATCHED: Final = 2  # the level, at a quarter of the size, where neighbors are matched
@@ -217,9 +217,12 @@ class CopyUNet(nn.Module):
         )
         if self.config.crispness == 0:
             return out
+        holes, similar = holes.float(), similar.float()
         filled = known.float() + out * holes
-        share = self.config.crispness
-        return out + borrowed_detail(filled, holes.float(), similar.float(), copied.float(), share)
+        if not self.training:
+            filled = without_speckles(filled, holes, similar)
+        detail = borrowed_detail(filled, holes, similar, copied.float(), self.config.crispness)
+        return torch.where(holes.bool(), filled + detail, out)
 
     def _copy(self, features: Tensor, similar: Tensor) -> tuple[Tensor, Tensor]:
         """Features that know the similar photos, and the blend of what is copied: (B, 3, H, W)."""

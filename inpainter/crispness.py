@@ -16,7 +16,6 @@ from .depth import depth, mean
 
 _WINDOW: Final = 17  # pixels on a side: the mean energy around each of them is compared
 _BANDS: Final = ((3,), (3, 5))  # what two means take away: finer than 3 pixels, finer than about 9
-_FINEST: Final = 0  # the number of the band of which holes may have too much
 _MOST: Final = 8.0  # times the detail that was copied may be added
 _SHARPEST: Final = 4.0  # times as sharp as a similar photo is no photo taken to be
 _LEAST_ENERGY: Final = 1e-6
@@ -25,7 +24,7 @@ _LEAST_ENERGY: Final = 1e-6
 def borrowed_detail(
     filled: Tensor, holes: Tensor, similar: Tensor, copied: Tensor, share: float
 ) -> Tensor:
-    """Fine detail that holes lack, or have too much of, to be as sharp as similar photos are there.
+    """Fine detail that holes lack to be as sharp as similar photos are there, to be added.
 
     In each of two bands of frequencies b, sharpness is the energy of differences of neighboring
     pixels, E(b) = mean of |grad b|^2 over the hole's pixels around a place. The wanted energy T is
@@ -33,9 +32,8 @@ def borrowed_detail(
     beside it where both are known: as the means of |grad b| tell, which a few edges do not rule.
     With c the same band of what was copied,
     ``E(b + g c) = E(b) + 2 g mean(grad b . grad c) + g^2 E(c)``, so the gain g that makes it T is a
-    root of a square; where b and c are opposed, a smaller one is taken. Where the finest band has
-    more than T it is scaled down to T; coarser ones are not, as rims of glasses have more by right.
-    All counts as much as the hole has `depth`: near its rim the rim tells.
+    root of a square; where b and c are opposed, a smaller one is taken. It counts as much as the
+    hole has `depth`: near its rim the rim tells.
 
     Args:
         filled: (B, 3, H, W) in [0, 1], the photo with its hole filled.
@@ -45,28 +43,15 @@ def borrowed_detail(
         share: of the missing energy to be added.
 
     Returns:
-        (B, 3, H, W), nothing outside the holes: the sum of ``g c``, less what is too much.
+        (B, 3, H, W), nothing outside the holes: the sum of ``g c``.
     """
-    pixels, known = similar[:, :, :3].flatten(0, 1), similar[:, :, 3:]
-    seen = known * (1 - holes)[:, None]  # on both photos
-    around, inside = _around(known.sum(1)), _around(holes)
-    told = around > _LEAST_ENERGY  # where any of them is known
     detail = torch.zeros_like(filled)
-    bands = zip(_bands(filled), _bands(copied), _bands(pixels), strict=True)
-    for number, (own, given, theirs) in enumerate(bands):
+    for number, (own, given) in enumerate(zip(_bands(filled), _bands(copied), strict=True)):
+        wanted = _wanted(own, holes, similar, number)
         steps, more = _steps(own), _steps(given)
-        energy = steps.square().sum(1, keepdim=True)
-        others = _steps(theirs).square().sum(1).reshape(known.shape)  # (B, N, 1, H, W)
-        as_sharp = _amplitude(energy.detach()[:, None], seen) / _amplitude(others, seen)
-        usual = as_sharp.clamp_max(_SHARPEST).square() * others * known
-        wanted = mean(usual.sum(1), _WINDOW) / around
         has, mixed, gives = (
-            mean(product * holes, _WINDOW) / inside
-            for product in (
-                energy,
-                (steps * more).sum(1, keepdim=True),
-                more.square().sum(1, keepdim=True),
-            )
+            _inside(product.sum(1, keepdim=True), holes)
+            for product in (steps.square(), steps * more, more.square())
         )
         missing = share * (wanted - has).clamp_min(0)
         root = (mixed.square() + gives * missing + _LEAST_ENERGY**2).sqrt()
@@ -74,11 +59,46 @@ def borrowed_detail(
         # The limit has no gradient: else copies would lose what little they have, to add less.
         limit = _MOST / gain.detach().clamp_min(_MOST)
         detail = detail + limit * gain * given
-        if number == _FINEST:
-            least = _LEAST_ENERGY**2
-            kept = (wanted + least) / (torch.maximum(has, wanted) + least)
-            detail = detail - torch.where(told, 1 - kept.sqrt(), 0) * own
     return holes * depth(holes) * detail
+
+
+def without_speckles(filled: Tensor, holes: Tensor, similar: Tensor) -> Tensor:
+    """The finest detail of holes scaled down to the energy that similar photos have there.
+
+    That energy is `borrowed_detail`'s T, and this counts as much with depth. Coarser detail is
+    left, as rims of glasses have more of it by right. Not for training: a network that is not
+    charged for speckles paints ten times as many.
+
+    Args:
+        filled: (B, 3, H, W) in [0, 1], the photo with its hole filled.
+        holes: (B, 1, H, W) floats, 1 = hole.
+        similar: (B, N, 4, H, W), photos and where they are known (1) or not (0).
+
+    Returns:
+        (B, 3, H, W), changed inside the holes alone.
+    """
+    finest, *_ = _bands(filled)
+    wanted = _wanted(finest, holes, similar, 0)
+    has = _inside(_steps(finest).square().sum(1, keepdim=True), holes)
+    kept = ((wanted + _LEAST_ENERGY**2) / (has + _LEAST_ENERGY**2)).clamp_max(1).sqrt()
+    told = mean(similar[:, :, 3:].sum(1), _WINDOW) > 0  # where any of them is known
+    return filled - holes * depth(holes) * torch.where(told, 1 - kept, 0) * finest
+
+
+def _wanted(own: Tensor, holes: Tensor, similar: Tensor, number: int) -> Tensor:
+    """The energy T of a band, whose detail in this photo is `own`: (B, 1, H, W)."""
+    pixels, known = similar[:, :, :3].flatten(0, 1), similar[:, :, 3:]
+    seen = known * (1 - holes)[:, None]  # on both photos
+    energy = _steps(own.detach()).square().sum(1, keepdim=True)
+    others = _steps(_bands(pixels)[number]).square().sum(1).reshape(known.shape)  # (B, N, 1, H, W)
+    as_sharp = _amplitude(energy[:, None], seen) / _amplitude(others, seen)
+    usual = as_sharp.clamp_max(_SHARPEST).square() * others * known
+    return mean(usual.sum(1), _WINDOW) / _around(known.sum(1))
+
+
+def _inside(energy: Tensor, holes: Tensor) -> Tensor:
+    """The mean over the hole's pixels around each pixel, of (B, 1, H, W)."""
+    return mean(energy * holes, _WINDOW) / _around(holes)
 
 
 def _bands(maps: Tensor) -> list[Tensor]:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -109,6 +110,23 @@ def test_crispness_adds_detail_of_what_was_copied_of_the_mirror_and_neighbors() 
     assert borrowed.any()
     torch.testing.assert_close(after, before + borrowed)
     torch.testing.assert_close(crisp.train()(photos, holes, coarse, neighbors), after)
+
+
+def test_speckles_are_taken_away_in_use_and_not_in_training() -> None:
+    photos, holes, coarse, neighbors = inputs(1, (24, 25))
+    holes[:, :, 2:22, 3:23] = 1
+    network = CopyUNet(replace(TINY, crispness=0.5))
+    with torch.no_grad():
+        assert network.last.bias is not None
+        network.last.bias[3 + 1] = 30  # it paints the coarse picture, which is noise
+    smooth = 0.5 + 0.05 * (neighbors - 0.5)
+    with torch.no_grad():
+        trained = network.train()(photos, holes, coarse, smooth)
+        used = network.eval()(photos, holes, coarse, smooth)
+    torch.testing.assert_close(trained * holes, coarse * holes)
+    deep = np.s_[..., 8:16, 9:17]
+    assert used[deep].diff().square().mean() < 0.5 * trained[deep].diff().square().mean()
+    assert torch.equal(used * (1 - holes), trained * (1 - holes))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from simpaint.inpainter.crispness import borrowed_detail
+from simpaint.inpainter.crispness import borrowed_detail, without_speckles
 
 Maps = NDArray[np.float64]
 MOST = 8
@@ -37,18 +37,22 @@ def bands(maps: Maps) -> list[Maps]:
     return [maps - coarser, coarser - slow_mean(slow_mean(coarser, 1), 2)]
 
 
+def usual_energies(own: Maps, theirs: Maps, seen: Maps, known: Maps) -> Maps:
+    """Of a band, that of each similar photo, as if it were as sharp as this one."""
+    energies = (steps(theirs) ** 2).sum(1)
+    energy = (steps(own) ** 2).sum(0)
+    as_sharp = (np.sqrt(energy) * seen).sum((1, 2)) / (np.sqrt(energies) * seen).sum((1, 2))
+    assert (as_sharp < 4).all()
+    usual: Maps = energies * known * as_sharp[:, None, None] ** 2
+    return usual
+
+
 def slow_borrowed(filled: Maps, hole: Maps, similar: Maps, copied: Maps, share: float) -> Maps:
     pixels, known = similar[:, :3], similar[:, 3]
-    seen = known * (1 - hole)
     out = np.zeros_like(filled)
-    for number, (own, given, theirs) in enumerate(
-        zip(bands(filled), bands(copied), bands(pixels), strict=True)
-    ):
-        energies = (steps(theirs) ** 2).sum(1)
+    for own, given, theirs in zip(bands(filled), bands(copied), bands(pixels), strict=True):
+        usual = usual_energies(own, theirs, known * (1 - hole), known)
         energy = (steps(own) ** 2).sum(0)
-        as_sharp = (np.sqrt(energy) * seen).sum((1, 2)) / (np.sqrt(energies) * seen).sum((1, 2))
-        assert (as_sharp < 4).all()
-        usual = energies * known * as_sharp[:, None, None] ** 2
         products = energy, (steps(own) * steps(given)).sum(0), (steps(given) ** 2).sum(0)
         for y, x in np.argwhere(hole[0] == 1):
             inside = around(hole[0], y, x, 8)
@@ -60,15 +64,27 @@ def slow_borrowed(filled: Maps, hole: Maps, similar: Maps, copied: Maps, share: 
             gain = missing / (max(mixed, 0) + np.sqrt(mixed**2 + gives * missing))
             if mixed > 0:
                 assert has + 2 * gain * mixed + gain**2 * gives == pytest.approx(has + missing)
-            change = min(gain, MOST) * given[:, y, x]
-            if number == 0 and has > wanted:  # the finest is brought down
-                change += (np.sqrt(wanted / has) - 1) * own[:, y, x]
-            out[:, y, x] += inside.mean() ** 2 * change
+            out[:, y, x] += inside.mean() ** 2 * min(gain, MOST) * given[:, y, x]
     return out
 
 
-@pytest.mark.parametrize("share", [0.5, 1.0])
-def test_the_gain_is_the_loops(share: float) -> None:
+def slow_calmed(filled: Maps, hole: Maps, similar: Maps) -> Maps:
+    pixels, known = similar[:, :3], similar[:, 3]
+    own = bands(filled)[0]
+    usual = usual_energies(own, bands(pixels)[0], known * (1 - hole), known)
+    energy = (steps(own) ** 2).sum(0)
+    out: Maps = filled.copy()
+    for y, x in np.argwhere(hole[0] == 1):
+        inside = around(hole[0], y, x, 8)
+        wanted = around(usual, y, x, 8).sum() / around(known, y, x, 8).sum()
+        has = (around(energy, y, x, 8) * inside).sum() / inside.sum()
+        kept = min(1, np.sqrt(wanted / has))
+        out[:, y, x] -= inside.mean() ** 2 * (1 - kept) * own[:, y, x]
+    return out
+
+
+def example() -> tuple[Maps, Maps, Maps, Maps]:
+    """A filled photo, its hole, similar photos and what was copied of them."""
     rng = np.random.default_rng(0)
     filled = rng.random((3, 20, 23)) * 0.5
     hole = np.zeros((1, 20, 23))
@@ -76,14 +92,28 @@ def test_the_gain_is_the_loops(share: float) -> None:
     filled[:, hole[0] == 1] *= np.linspace(0.1, 1, 15)[None].repeat(16, 0).ravel()
     similar = rng.random((2, 4, 20, 23)) * np.array([0.9, 0.9, 0.9, 1])[None, :, None, None]
     similar[0, 3], similar[1, 3] = 1, rng.random((20, 23)) < 0.5
-    copied = rng.random((3, 20, 23)) * 0.1 + 0.3 * filled
-    photos, holes, others, copies = (
-        torch.from_numpy(p)[None].float() for p in (filled, hole, similar, copied)
-    )
-    found = borrowed_detail(photos, holes, others, copies, share)[0]
-    wanted = slow_borrowed(filled, hole, similar, copied, share)
+    return filled, hole, similar, rng.random((3, 20, 23)) * 0.1 + 0.3 * filled
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_the_gain_is_the_loops(share: float) -> None:
+    filled, hole, similar, copied = (torch.from_numpy(part)[None].float() for part in example())
+    found = borrowed_detail(filled, hole, similar, copied, share)
+    wanted = slow_borrowed(*example(), share)
     assert np.abs(wanted).max() > 0.03
-    torch.testing.assert_close(found.double(), torch.from_numpy(wanted), atol=2e-4, rtol=2e-3)
+    torch.testing.assert_close(found[0].double(), torch.from_numpy(wanted), atol=2e-4, rtol=2e-3)
+
+
+def test_what_is_left_of_speckles_is_the_loops() -> None:
+    filled, hole, similar, _ = example()
+    filled *= 1 + 2 * hole  # some of it rougher than the similar photos
+    photos, holes, others = (
+        torch.from_numpy(part)[None].float() for part in (filled, hole, similar)
+    )
+    found = without_speckles(photos, holes, others)
+    wanted = slow_calmed(filled, hole, similar)
+    assert np.abs(wanted - filled).max() > 0.03
+    torch.testing.assert_close(found[0].double(), torch.from_numpy(wanted), atol=2e-4, rtol=2e-3)
 
 
 def energy(maps: Tensor) -> float:
@@ -122,27 +152,39 @@ def test_nothing_is_taken_to_be_more_than_four_times_as_rough_as_a_similar_photo
     assert 0.85 < energy(made) / energy(wall) / (4 * 0.1) ** 2 < 1.15
 
 
-@pytest.mark.parametrize("share", [0.5, 4.0])
-def test_of_what_is_too_rough_the_finest_detail_alone_is_brought_down(share: float) -> None:
+def test_nothing_is_added_to_what_is_rough_enough_or_where_nothing_tells_how_rough() -> None:
+    wall, hole, similar = scene(1.0)
+    rough = wall * (1 - hole) + (0.5 + 1.5 * (wall - 0.5)) * hole
+    copied = similar[:, 0, :3]
+    assert not borrowed_detail(rough, hole, similar, copied, 1.0).any()
+    faint = wall * (1 - hole) + (0.5 + 0.4 * (wall - 0.5)) * hole
+    similar[:, :, 3] = 0
+    assert not borrowed_detail(faint, hole, similar, copied, 1.0).any()
+
+
+def test_of_what_is_too_rough_the_finest_detail_alone_is_brought_down() -> None:
     wall, hole, similar = scene(1.0)
     rough = wall * (1 - hole) + (0.5 + 2 * (wall - 0.5)) * hole
-    made = rough + borrowed_detail(rough, hole, similar, similar[:, 0, :3], share)
+    calm = without_speckles(rough, hole, similar)
+    assert torch.equal(calm * (1 - hole), rough * (1 - hole))
     deep = np.s_[:, 20:44, 20:44]
     (fine, coarse), (wall_fine, wall_coarse), (rough_fine, _) = (
         [(steps(band) ** 2)[deep].mean() for band in bands(x[0].numpy())]
-        for x in (made, wall, rough)
+        for x in (calm, wall, rough)
     )
     assert rough_fine > 3.5 * wall_fine
     assert 0.85 < fine / wall_fine < 1.15
     assert coarse > 1.3 * wall_coarse
 
 
-def test_nothing_changes_where_nothing_tells_how_rough_it_should_be() -> None:
+def test_nothing_is_taken_from_what_is_smooth_or_where_nothing_tells_how_rough() -> None:
     wall, hole, similar = scene(1.0)
+    faint, rough = (
+        wall * (1 - hole) + (0.5 + strength * (wall - 0.5)) * hole for strength in (0.4, 2)
+    )
+    assert torch.equal(without_speckles(faint, hole, similar), faint)
     similar[:, :, 3] = 0
-    for roughness in (0.4, 2):
-        filled = wall * (1 - hole) + (0.5 + roughness * (wall - 0.5)) * hole
-        assert not borrowed_detail(filled, hole, similar, similar[:, 0, :3], 1.0).any()
+    assert torch.equal(without_speckles(rough, hole, similar), rough)
 
 
 def test_no_more_than_so_many_times_what_was_copied_is_added() -> None:

@@ -219,9 +219,9 @@ class CopyUNet(nn.Module):
             return out
         holes, similar = holes.float(), similar.float()
         filled = known.float() + out * holes
-        if not self.training:
-            filled = without_speckles(filled, holes, similar)
         detail = borrowed_detail(filled, holes, similar, copied.float(), self.config.crispness)
+        if not self.training:  # last: where there are speckles, less is borrowed
+            filled = without_speckles(filled, holes, similar)
         return torch.where(holes.bool(), filled + detail, out)
 
     def _copy(self, features: Tensor, similar: Tensor) -> tuple[Tensor, Tensor]:

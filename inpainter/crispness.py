@@ -6,6 +6,7 @@ missing is taken from what was copied of them: real skin, hair and lashes. Speck
 a judge hardly sees them, and lets a network paint too many.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 import torch
@@ -45,9 +46,9 @@ def borrowed_detail(
     Returns:
         (B, 3, H, W), nothing outside the holes: the sum of ``g c``.
     """
-    detail = torch.zeros_like(filled)
-    for number, (own, given) in enumerate(zip(_bands(filled), _bands(copied), strict=True)):
-        wanted = _wanted(own, holes, similar, number)
+    detail, bands = torch.zeros_like(filled), list(_bands(filled))
+    each = zip(bands, _bands(copied), _wanted(bands, holes, similar), strict=True)
+    for own, given, wanted in each:
         steps, more = _steps(own), _steps(given)
         has, mixed, gives = (
             _inside(product.sum(1, keepdim=True), holes)
@@ -77,23 +78,25 @@ def without_speckles(filled: Tensor, holes: Tensor, similar: Tensor) -> Tensor:
     Returns:
         (B, 3, H, W), changed inside the holes alone.
     """
-    finest, *_ = _bands(filled)
-    wanted = _wanted(finest, holes, similar, 0)
+    finest = next(_bands(filled))
+    wanted = next(_wanted([finest], holes, similar))
     has = _inside(_steps(finest).square().sum(1, keepdim=True), holes)
     kept = ((wanted + _LEAST_ENERGY**2) / (has + _LEAST_ENERGY**2)).clamp_max(1).sqrt()
     told = mean(similar[:, :, 3:].sum(1), _WINDOW) > 0  # where any of them is known
     return filled - holes * depth(holes) * torch.where(told, 1 - kept, 0) * finest
 
 
-def _wanted(own: Tensor, holes: Tensor, similar: Tensor, number: int) -> Tensor:
-    """The energy T of a band, whose detail in this photo is `own`: (B, 1, H, W)."""
+def _wanted(bands: list[Tensor], holes: Tensor, similar: Tensor) -> Iterator[Tensor]:
+    """The energy T of each of this photo's first bands: (B, 1, H, W)."""
     pixels, known = similar[:, :, :3].flatten(0, 1), similar[:, :, 3:]
     seen = known * (1 - holes)[:, None]  # on both photos
-    energy = _steps(own.detach()).square().sum(1, keepdim=True)
-    others = _steps(_bands(pixels)[number]).square().sum(1).reshape(known.shape)  # (B, N, 1, H, W)
-    as_sharp = _amplitude(energy[:, None], seen) / _amplitude(others, seen)
-    usual = as_sharp.clamp_max(_SHARPEST).square() * others * known
-    return mean(usual.sum(1), _WINDOW) / _around(known.sum(1))
+    around = _around(known.sum(1))
+    for own, theirs in zip(bands, _bands(pixels), strict=False):
+        energy = _steps(own.detach()).square().sum(1, keepdim=True)
+        others = _steps(theirs).square().sum(1).reshape(known.shape)  # (B, N, 1, H, W)
+        as_sharp = _amplitude(energy[:, None], seen) / _amplitude(others, seen)
+        usual = as_sharp.clamp_max(_SHARPEST).square() * others * known
+        yield mean(usual.sum(1), _WINDOW) / around
 
 
 def _inside(energy: Tensor, holes: Tensor) -> Tensor:
@@ -101,16 +104,14 @@ def _inside(energy: Tensor, holes: Tensor) -> Tensor:
     return mean(energy * holes, _WINDOW) / _around(holes)
 
 
-def _bands(maps: Tensor) -> list[Tensor]:
+def _bands(maps: Tensor) -> Iterator[Tensor]:
     """Of (N, C, H, W), its finest detail and what is a little coarser."""
-    bands = []
     for sides in _BANDS:
         coarser = maps
         for side in sides:
             coarser = mean(coarser, side)
-        bands.append(maps - coarser)
+        yield maps - coarser
         maps = coarser
-    return bands
 
 
 def _around(maps: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 @click.option(
     "--shape", "shapes", multiple=True, metavar="SHAPE",
     help="Wide holes on every photo: left, right, half (left and right in turn), center, eyes, "
-    "mouth, random-block, random-region; repeat for several.",
+    "mouth, random-box, random-block, random-region; repeat for several.",
 )  # fmt: skip
 @click.option(
     "--database", "databases", type=_path, multiple=True,

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from ..data.strokes import StrokeBank
 
 SHAPES = (
-    "strokes", "center", "left", "right", "eyes", "mouth", "random-block", "random-region"
+    "strokes", "center", "left", "right", "eyes", "mouth", "random-box", "random-block",
+    "random-region",
 )  # fmt: skip
 
 

@@ -8,6 +8,9 @@ at any size. What the paper leaves open is settled here:
 - *random region*: the paper pastes shapes of PASCAL VOC objects; its released code thresholds a
   smooth random pattern instead, and so does this: uniform noise on 8 x 8, enlarged bicubically;
   the lowest quarter of the pixels is hole.
+
+Of our own is the *random box*: a network that knows some boxes only where they always are learns
+these places by heart, and fails when such a hole is a few pixels off.
 """
 
 from collections.abc import Sequence
@@ -23,6 +26,8 @@ Box: TypeAlias = tuple[float, float, float, float]
 _GRID = 256
 _FIELD = 8
 _QUARTER = 0.25
+_MOVED = 0.15  # of the picture's side: as far does each side of a box move
+_LEAST = 0.1  # of the picture's side: how wide and high a box is at least
 
 
 def draw_boxes(boxes: Sequence[Box], out: NDArray[np.uint8]) -> None:
@@ -61,6 +66,20 @@ def random_blocks(rng: np.random.Generator) -> tuple[Box, ...]:
         corners = (left, top, left + width, top + rows)
         boxes.append(tuple(float(corner) / _GRID for corner in corners))
     return tuple((b[0], b[1], b[2], b[3]) for b in boxes)
+
+
+def random_box(boxes: Sequence[Box], rng: np.random.Generator) -> Box:
+    """One of some boxes, each of its sides moved, inward or outward to the picture's edge at most.
+
+    Args:
+        boxes: all are equally likely.
+        rng: of the choice and of how far each side moves, uniform in -0.15 to 0.15 of the side.
+    """
+    box = np.array(boxes[int(rng.integers(len(boxes)))])
+    while True:
+        left, top, right, bottom = (box + rng.uniform(-_MOVED, _MOVED, 4)).clip(0, 1).tolist()
+        if right - left >= _LEAST and bottom - top >= _LEAST:
+            return left, top, right, bottom
 
 
 def random_region(rng: np.random.Generator) -> NDArray[np.float32]:

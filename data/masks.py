@@ -31,14 +31,15 @@ import numpy as np
 
 from ..errors import InputError
 from .buckets import BUCKET_EDGES, bucket_of
-from .hole_shapes import Box, random_blocks, random_region
+from .hole_shapes import Box, random_blocks, random_box, random_region
 from .recipes import CANVAS, Mask, Recipe, draw_strokes
 from .strokes import StrokeBank
 
 Split = Literal["train", "test"]
 Shape = Literal[
-    "strokes", "center", "left", "right", "eyes", "mouth", "random-block", "random-region"
-]
+    "strokes", "center", "left", "right", "eyes", "mouth", "random-box", "random-block",
+    "random-region",
+]  # fmt: skip
 Placement = Literal["center", "corner"]
 
 FIXED_BOXES: Final[dict[str, Box]] = {
@@ -64,6 +65,7 @@ class MaskConfig:
         seed: with split and index, it determines a mask wholly.
         shape: "strokes" is QD-IMD. "center": the central square of a quarter of the area;
             "left", "right": that half; "eyes", "mouth": where they are in an aligned face;
+            "random-box": one of these five, each side moved by up to 0.15 of the picture's;
             "random-block": overlapping blocks, a quarter in all; "random-region": blobs of
             arbitrary shape, a quarter in all (Pathak et al. 2016, section 3.3; Yeh et al. 2017,
             section 4).
@@ -279,6 +281,8 @@ class MaskGenerator:
         return Recipe(tuple(rows), points, tuple(lengths), tuple(widths.tolist()), scale)
 
     def _other_shape(self, rng: np.random.Generator) -> Recipe:
+        if self.config.shape == "random-box":
+            return Recipe(boxes=(random_box(tuple(FIXED_BOXES.values()), rng),))
         if self.config.shape == "random-block":
             return Recipe(boxes=random_blocks(rng))
         if self.config.shape == "random-region":

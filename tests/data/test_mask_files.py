@@ -114,7 +114,9 @@ def test_redrawn_at_the_same_size_every_mask_is_the_same(whole: Path, tmp_path: 
     assert pngs.items() <= digests(tmp_path / "again").items()
 
 
-@pytest.mark.parametrize("shape", ["strokes", "random-block", "random-region", "center"])
+@pytest.mark.parametrize(
+    "shape", ["strokes", "random-box", "random-block", "random-region", "center"]
+)
 def test_redrawn_larger_a_mask_is_the_same_but_sharper(shape: str, tmp_path: Path) -> None:
     config = MaskConfig(size=64, shape=shape)  # type: ignore[arg-type]
     small = GeneratedMasks(BANK, config, train=3, test=0)

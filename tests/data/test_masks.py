@@ -2,6 +2,7 @@
 
 import itertools
 
+import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -10,8 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from simpaint.data.buckets import BUCKET_EDGES, bucket_of, hole_ratio
-from simpaint.data.hole_shapes import random_blocks
-from simpaint.data.masks import MaskConfig, MaskGenerator, split_categories
+from simpaint.data.hole_shapes import random_blocks, random_box
+from simpaint.data.masks import FIXED_BOXES, MaskConfig, MaskGenerator, split_categories
 from simpaint.data.recipes import Recipe
 from simpaint.data.strokes import SCHEMA, StrokeBank, metadata, synthetic_bank
 from simpaint.errors import InputError
@@ -190,6 +191,30 @@ def test_random_blocks_stay_inside_and_overlap_counts_once(seed: int) -> None:
         assert 0 <= top < bottom <= 1
         covered[round(top * 256) : round(bottom * 256), round(left * 256) : round(right * 256)] = 1
     assert 0.25 <= covered.mean() < 0.25 + 0.3 / 256 + 1e-6
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 2**32))
+def test_a_random_box_stays_inside_and_is_no_sliver(seed: int) -> None:
+    left, top, right, bottom = random_box([(0.0, 0.4, 0.12, 0.6)], np.random.default_rng(seed))
+    assert 0 <= left <= right - 0.1 <= 0.171  # 0.12 + 0.15 - 0.1
+    assert 0.25 <= top <= bottom - 0.1
+    assert bottom <= 0.75
+
+
+def test_random_boxes_are_all_five_moved_both_ways() -> None:
+    generator = MaskGenerator(None, MaskConfig(shape="random-box", size=100))
+    boxes = np.array([cv2.boundingRect(generator[i]) for i in range(200)])
+    assert all(generator[i][y : y + h, x : x + w].all() for i, (x, y, w, h) in enumerate(boxes))
+    assert len(np.unique(boxes, axis=0)) > 190
+    centers = boxes[:, :2] + boxes[:, 2:] / 2
+    for name, (left, top, right, bottom) in FIXED_BOXES.items():
+        middle = np.array([left + right, top + bottom]) * 50
+        near = np.abs(centers - middle).max(axis=1) < 15
+        sizes = boxes[near][:, 2:] - np.array([right - left, bottom - top]) * 100
+        assert near.sum() > 10, name
+        assert sizes.min() < -5, name
+        assert sizes.max() > 5, name
 
 
 @pytest.mark.parametrize(

@@ -197,9 +197,11 @@ def test_random_blocks_stay_inside_and_overlap_counts_once(seed: int) -> None:
 @given(st.integers(0, 2**32))
 def test_a_random_box_stays_inside_and_is_no_sliver(seed: int) -> None:
     left, top, right, bottom = random_box([(0.0, 0.4, 0.12, 0.6)], np.random.default_rng(seed))
-    assert 0 <= left <= right - 0.1 <= 0.171  # 0.12 + 0.15 - 0.1
-    assert 0.25 <= top <= bottom - 0.1
-    assert bottom <= 0.75
+    assert left >= 0
+    assert right <= 0.12 + 0.15
+    assert top >= 0.4 - 0.15
+    assert bottom <= 0.6 + 0.15
+    assert min(right - left, bottom - top) >= 0.1
 
 
 def test_random_boxes_are_all_five_moved_both_ways() -> None:

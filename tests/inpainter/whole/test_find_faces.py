@@ -49,6 +49,16 @@ def test_the_eyes_come_to_lie_where_they_are_in_training(astronaut: Pixels, name
         assert abs(where(frame, eye) - wanted) < (0.05 if name == "dlib" else 0.12)
 
 
+def test_the_cascade_does_not_call_faces_of_the_smallest_size_larger(astronaut: Pixels) -> None:
+    sides = []
+    for scale in np.arange(0.6, 1.01, 0.05):
+        photo = cv2.resize(astronaut, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        hole = np.zeros(photo.shape[:2], np.bool_)
+        (face,) = CascadeFinder()(np.asarray(photo, np.uint8), hole, 80)
+        sides.append(abs(face.frame.side) / scale)
+    assert max(sides) < 1.2 * np.median(sides)
+
+
 @pytest.mark.skipif(not find_spec("dlib"), reason="no dlib")
 @pytest.mark.parametrize("angle", [-20, 20])
 def test_a_tilted_face_is_turned_upright(astronaut: Pixels, angle: float) -> None:

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from ...data.masks import MaskConfig, MaskGenerator
 from ...data.strokes import StrokeBank
+from .jitter import jittered
 from .photo_cache import PhotoCache
 from .recipes import Recipe
 
 Batch: TypeAlias = dict[str, Tensor]
 
-_ORDER, _MIRROR, _LATENTS, _COUNT, _FADE = range(5)  # what random numbers are drawn for
+_ORDER, _MIRROR, _LATENTS, _COUNT, _FADE, _JITTER = range(6)  # what random numbers are drawn for
 _LUMA: Final = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _SEPIA: Final = (0.0, 0.15, 0.4)  # what the brownest paper takes from red, green and blue
 _VALIDATION = 1 << 40  # validation's masks are numbered from here: training never comes so far
@@ -147,7 +148,7 @@ class InpaintingBatches:
         """This process's part of a step's batch."""
         positions, size = share(self.recipe, step, rank, world)
         picks = shuffled(positions, len(self.photos), self.seed)
-        batch = self._draw(picks, positions, size)
+        batch = self._draw(picks, positions, size, self.recipe.jitter)
         if self.recipe.flip:
             mirror = torch.from_numpy(mirrored(positions, self.seed))
             for name in batch.keys() & {"photos", "neighbors"}:
@@ -164,13 +165,18 @@ class InpaintingBatches:
         parts = np.split(np.arange(len(self.photos)), range(batch, len(self.photos), batch))
         return [self._draw(part, (part + _VALIDATION).tolist(), self.recipe.size) for part in parts]
 
-    def _draw(self, picks: NDArray[np.int64], numbers: Sequence[int], size: int) -> Batch:
+    def _draw(
+        self, picks: NDArray[np.int64], numbers: Sequence[int], size: int, jitter: float = 0
+    ) -> Batch:
         generators = self._masks[size]
         holes = np.empty((len(numbers), size, size), dtype=np.uint8)
         for out, number in zip(holes, numbers, strict=True):
             generators[number % len(generators)].draw(number, out)
-        photos = self.photos.photos.photos(self.photos.rows[picks], size)
-        batch = {"photos": torch.from_numpy(photos), "holes": torch.from_numpy(holes[:, None])}
+        rows = self.photos.rows[picks]
+        photos = torch.from_numpy(self.photos.photos.photos(rows, None if jitter else size))
+        if jitter:
+            photos = jittered(photos, numbers, jitter, (self.seed, _JITTER), size)
+        batch = {"photos": photos, "holes": torch.from_numpy(holes[:, None])}
         if self.find is not None:
             rows = self.photos.shelf_rows[picks]
             batch |= {"rows": torch.from_numpy(rows), "wanted": torch.full((len(rows),), self.find)}

@@ -6,6 +6,7 @@ from typing import Literal
 
 from ...errors import InputError
 from ..losses import LossWeights
+from .jitter import ROOM
 
 Schedule = Literal["constant", "cosine"]
 
@@ -44,6 +45,8 @@ class Recipe:
         flip: mirror every other photo, together with its neighbors.
         faded: share of the photos that lose their colours, to black and white or sepia; their
             neighbors keep theirs.
+        jitter: share of the photos of which a part is taken, turned and moved; their neighbors
+            stay as they are.
         loss: the weights of equation 1.
         check_every: steps between checkpoints, validated where there are photos for it.
         patience: end after so many checks without a better one; None goes on to the last step.
@@ -58,6 +61,7 @@ class Recipe:
     average: float = 0.0
     flip: bool = False
     faded: float = 0.0
+    jitter: float = 0.0
     loss: LossWeights = field(default_factory=LossWeights)
     check_every: int = 1000
     patience: int | None = 20
@@ -70,8 +74,9 @@ class Recipe:
             raise InputError(f"stages need at least one step and one photo: {self.stages}")
         if not (self.learning_rate > 0 and 0 <= self.average < 1 and self.check_every > 0):
             raise InputError("a recipe needs a learning rate, an average in [0, 1) and checks")
-        if not 0 <= self.faded <= 1:
-            raise InputError(f"the share of faded photos is 0 to 1, not {self.faded}")
+        for name, value in (("faded", self.faded), ("jittered", self.jitter)):
+            if not 0 <= value <= 1:
+                raise InputError(f"the share of {name} photos is 0 to 1, not {value}")
 
     @property
     def steps(self) -> int:
@@ -80,8 +85,13 @@ class Recipe:
 
     @property
     def size(self) -> int:
-        """The final size, at which photos are cached and validated."""
+        """The final size, at which photos are validated."""
         return self.stages[-1].size
+
+    @property
+    def cached(self) -> int:
+        """The size at which photos are cached: larger where parts of them are taken."""
+        return math.ceil(self.size * ROOM) if self.jitter else self.size
 
     def at(self, step: int) -> tuple[Stage, int]:
         """The stage of a step, and how many photos were seen before the step."""
@@ -112,6 +122,7 @@ RECIPES: dict[str, Recipe] = {
         average=0.999,
         flip=True,
         faded=0.06,
+        jitter=0.5,
         check_every=500,
         patience=None,
     ),
@@ -124,6 +135,7 @@ RECIPES: dict[str, Recipe] = {
         average=0.999,
         flip=True,
         faded=0.06,
+        jitter=0.5,
         loss=LossWeights(perceptual=0.0, style=0.0),
         check_every=500,
         patience=None,

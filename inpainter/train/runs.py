@@ -117,7 +117,7 @@ def train_painting(
     network = _network(run)
     coarse = _coarse(run.coarse) if run.coarse else None
     photos, validation, finder = _photo_sets(
-        run, Caches(caches, recipe.size, progress=in_lines(say, "photos decoded"))
+        run, Caches(caches, recipe.cached, progress=in_lines(say, "photos decoded"))
     )
     masks = [
         MaskConfig(shape=shape, balanced=run.balanced and shape == "strokes")

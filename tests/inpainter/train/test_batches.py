@@ -127,6 +127,19 @@ def test_a_share_of_the_photos_is_black_and_white_or_brown(cache: PhotoCache) ->
     assert torch.equal(faded(photos[7:8], [7], 0.25, seed=1), old[7:8])
 
 
+def test_photos_are_jittered_and_neither_their_neighbors_nor_validation(cache: PhotoCache) -> None:
+    plain, moving = (
+        batches(cache, Recipe(stages=(Stage(16, 9, 8),), jitter=share)) for share in (0, 1)
+    )
+    for step in range(3):
+        one, other = plain.batch(step), moving.batch(step)
+        assert not (one["photos"] == other["photos"]).flatten(1).all(1).any()
+        assert torch.equal(one["neighbors"], other["neighbors"])
+        assert torch.equal(one["holes"], other["holes"])
+    for here, there in zip(plain.validation(), moving.validation(), strict=True):
+        assert torch.equal(here["photos"], there["photos"])
+
+
 def test_to_float_moves_channels_and_scales() -> None:
     pixels = torch.randint(0, 256, (2, 5, 4, 6, 3), dtype=torch.uint8)
     floats = to_float(pixels)

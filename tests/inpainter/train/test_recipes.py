@@ -31,9 +31,16 @@ def test_the_papers_recipe_is_adam_1e_4_batch_12_without_augmentation() -> None:
     assert (recipe.average, recipe.clip, recipe.schedule) == (0, None, "constant")
 
 
+def test_photos_to_be_jittered_are_cached_with_room() -> None:
+    assert (RECIPES["small-cpu"].size, RECIPES["small-cpu"].cached) == (128, 200)
+    assert (RECIPES["paper"].size, RECIPES["paper"].cached) == (256, 256)
+
+
 def test_recipes_that_cannot_be_are_refused() -> None:
     for stages in ((), (Stage(16, 1, 1), Stage(8, 1, 1)), (Stage(8, 0, 1),), (Stage(4, 1, 1),)):
         with pytest.raises(InputError):
             Recipe(stages=stages)
     with pytest.raises(InputError):
         Recipe(learning_rate=0)
+    with pytest.raises(InputError, match=r"share of jittered photos is 0 to 1, not 1.5"):
+        Recipe(jitter=1.5)

@@ -62,6 +62,10 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     help="Of balanced masks: a file of `masks import`, or `synthetic`.",
 )  # fmt: skip
 @click.option("--per-bucket", type=click.IntRange(1), help="Balanced masks in each bucket.")
+@click.option(
+    "--jitter", default=0.0, show_default=True, type=click.FloatRange(0, 1),
+    help="Share of the photos that are turned, enlarged and moved, as unaligned faces are.",
+)  # fmt: skip
 @click.option("--limit", type=click.IntRange(1), help="Take so many of the photos.")
 @click.option("--black-holes", is_flag=True, help="Black = hole in a plain folder of masks.")
 @click.option("--size", default=128, show_default=True, type=click.IntRange(16), help="In pixels.")

@@ -17,6 +17,7 @@ stopped, and one with more methods adds them.
 """
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,7 @@ from .measure.plan import ALBUM_ONLY, Planned, plan
 from .measure.report import write_report
 from .measure.results import Summary, join, summarise, write_csv
 from .measure.work import Work, run
+from .train.jitter import ROOM
 from .train.photo_cache import cache_photos
 
 
@@ -55,6 +57,8 @@ class Evaluation:
         masks: a folder of masks, "balanced" for strokes drawn here, or "" for none.
         shapes: wide holes, each on every photo.
         album: `photos` holds a folder for each person; the holes are those of `album.album_holes`.
+        jitter: share of the photos of which a part is painted, turned and moved, as faces are that
+            nobody aligned.
         limit: take so many photos, drawn by the seed; None for all.
         databases: image databases for methods that look at similar photos.
         auxiliaries: what these are shown; see `auxiliaries`.
@@ -76,6 +80,7 @@ class Evaluation:
     masks: str = ""
     shapes: tuple[str, ...] = ()
     album: bool = False
+    jitter: float = 0.0
     limit: int | None = None
     databases: tuple[Path, ...] = ()
     auxiliaries: tuple[Auxiliary, ...] = ("database",)
@@ -98,6 +103,8 @@ class Evaluation:
             raise InputError("holes: expected masks or shapes, found neither")
         if self.album and (self.masks or self.shapes):
             raise InputError("holes: an album has its own; expected neither masks nor shapes")
+        if self.album and self.jitter:
+            raise InputError("jitter: an album's photos are not aligned; expected none")
         if not self.album and (needed := {"album", "person"} & set(self.auxiliaries)):
             raise InputError(f"auxiliary {', '.join(sorted(needed))}: expected an album of persons")
 
@@ -150,12 +157,22 @@ def _open(config: Evaluation, stages: Stages) -> tuple[Cases, People | None]:
         cache, people = open_album(config.photos, config.out, config.size, stages)
     else:
         source = open_source(config.photos)
-        cache = cache_photos(source, source.names, config.out / "photos", config.size)
+        side = math.ceil(config.size * ROOM) if config.jitter else config.size
+        cache = cache_photos(source, source.names, config.out / "photos", side)
     rows = people.rows if people else cache.usable
     if config.limit is not None:
         rows = np.sort(np.random.default_rng([config.seed, 0x11]).permutation(rows)[: config.limit])
     units = people.persons if people else None
-    return Cases(cache, hole_sets(config, rows), config.seed, rows=rows, units=units), people
+    cases = Cases(
+        cache,
+        hole_sets(config, rows),
+        config.seed,
+        rows=rows,
+        units=units,
+        size=config.size,
+        jitter=config.jitter,
+    )
+    return cases, people
 
 
 def _report(config: Evaluation, work: Work, planned: list[Planned]) -> Outcome:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ...data.buckets import hole_ratio
 from ...data.images import Pixels
+from ..train.jitter import jittered
 from ..train.photo_cache import PhotoCache
 from .holes import Holes
 
@@ -40,6 +42,7 @@ class Cases:
     Attributes:
         cache: the photos.
         photo: (n,) int64, each case's row in the cache.
+        size: side of the squares that are painted, in pixels.
         settings: all that determines the cases, as JSON values.
     """
 
@@ -51,6 +54,8 @@ class Cases:
         *,
         rows: Rows | None = None,
         units: Rows | None = None,
+        size: int | None = None,
+        jitter: float = 0.0,
     ) -> None:
         """Pair them.
 
@@ -61,8 +66,11 @@ class Cases:
             seed: of the permutations.
             rows: which photos of the cache; None for all.
             units: what the bootstrap draws, for each row of the cache: persons; None for photos.
+            size: of what is painted; None for the cache's.
+            jitter: share of the photos of which a part is taken, turned and moved.
         """
         self.cache, self._sets = cache, list(sets)
+        self.size, self._jitter, self._seed = size or cache.size, jitter, seed
         rows = cache.usable if rows is None else rows
         sizes = [len(holes.groups) for holes in sets]
         self.photo = np.concatenate([_shuffled(rows, n, [seed, i])
@@ -75,10 +83,10 @@ class Cases:
         self._units = self.photo if units is None else units[self.photo]
         self.settings = {
             "photos": {"names and size": cache.fingerprint, "used": len(rows)},
-            "size": cache.size,
+            "size": self.size,
             "seed": seed,
             "holes": [holes.settings for holes in sets],
-        }
+        } | ({"jitter": jitter} if jitter else {})
 
     def __len__(self) -> int:
         return len(self.photo)
@@ -96,7 +104,14 @@ class Cases:
             "unit": self._units[start:stop],
             "hole_ratio": hole_ratio(holes),
         }
-        return Block(numbers, self.cache.photos(rows), holes, rows, columns)
+        return Block(numbers, self._truth(rows), holes, rows, columns)
+
+    def _truth(self, rows: Rows) -> Pixels:
+        if not self._jitter:
+            return self.cache.photos(rows, self.size)
+        whole, seed = torch.from_numpy(self.cache.photos(rows)), (self._seed, 0x717)
+        pixels: Pixels = jittered(whole, rows.tolist(), self._jitter, seed, self.size).numpy()
+        return pixels
 
     def _hole(self, number: int) -> NDArray[np.uint8]:
         which = int(np.searchsorted(self._ends, number, side="right"))

@@ -94,6 +94,8 @@ def _about(config: "Evaluation", work: Work, table: pa.Table) -> str:
         f"pixels, seed {config.seed}. Numbers are of the composite in 8 bits: mean ± standard "
         "deviation over cases; the best of each column is bold. "
     )
+    if config.jitter:
+        text += f"Of {config.jitter:.0%} of the photos a part is painted, turned and moved. "
     if unusable:
         text += f"{unusable:,} files could not be used and were left out. "
     first = table.filter(pc.equal(table["method"], table["method"][0]))

@@ -68,7 +68,7 @@ class Sheets:
         ids = np.asarray(row["neighbors"], dtype=np.int64)[:_NEIGHBORS]
         if not len(ids) or planned.database is None:
             return []
-        size = self._work.cases.cache.size
+        size = self._work.cases.size
         photos = self._worker.library(planned.database).photos(ids, size)
         return [*(photos.permute(0, 2, 3, 1) * 255).round().byte().numpy()]
 

@@ -196,6 +196,15 @@ def test_wide_holes_have_groups_of_their_own_and_known_pixels_stay(root: Path) -
     assert picture(rows[0]["painted"])[:, : SIZE // 2].any()
 
 
+def test_jittered_photos_are_another_report(root: Path) -> None:
+    turned = ["--methods", "telea", "--shape", "eyes", "--limit", 5, "--jitter"]
+    evaluate(root, "turned", *turned, 0.6)
+    report = (root / "turned" / "report.md").read_text("utf-8")
+    assert "Of 60% of the photos a part is painted, turned and moved." in report
+    assert "other jitter" in evaluate(root, "turned", *turned, 1, code=2)
+    assert "other photos" in evaluate(root, "turned", *turned, 0, code=2)
+
+
 @pytest.fixture(scope="module")
 def library(root: Path) -> Library:
     return _opened(root)[0]

@@ -101,3 +101,13 @@ def test_a_block_is_the_same_whatever_its_limits(bank: StrokeBank, cache: PhotoC
     for name, values in part.columns.items():
         assert list(values) == list(whole.columns[name][20:26])
     assert list(part.columns["bucket"][-2:]) == ["left", "left"]
+
+
+def test_of_jittered_photos_a_part_is_painted(cache: PhotoCache) -> None:
+    holes = [ShapeHoles("left", 20, 0, 24)]
+    plain, moved = (Cases(cache, holes, 0, size=20, jitter=share).block(0, 24) for share in (0, 1))
+    assert plain.truth.shape == moved.truth.shape == (24, 20, 20, 3)
+    assert (plain.truth == cache.photos(plain.photos, 20)).all()
+    assert (plain.truth != moved.truth).any(axis=(1, 2, 3)).all()
+    part = Cases(cache, holes, 0, size=20, jitter=1).block(7, 9)
+    assert (part.truth == moved.truth[7:9]).all()

@@ -37,6 +37,9 @@ _DLIB_BOX: Final = (0.4 + 0.8j, 198.1 + 198.4j)
 _CASCADE_BOX: Final = (-9.9 - 26.0j, 206.1 + 190.0j)
 # Of the size asked for: a face that is a little smaller is found as well, and taken for larger.
 _CASCADE_MARGIN: Final = 2 / 3
+# Windows that must agree. Of 150 faces with a box over them 4, as is usual, miss 29, 3 miss 22, and
+# 2 miss 15; in 60 photos of no people they find 2, 7 and 16 faces, dlib 9.
+_CASCADE_WINDOWS: Final = 3
 
 
 class _Look(NamedTuple):
@@ -166,6 +169,7 @@ class CascadeFinder:
             step_ratio=1,
             min_size=(least, least),
             max_size=wide.shape[:2],
+            min_neighbor_number=_CASCADE_WINDOWS,
         )
         faces = []
         for box in found:

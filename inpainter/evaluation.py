@@ -17,7 +17,6 @@ stopped, and one with more methods adds them.
 """
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +41,7 @@ from .measure.plan import ALBUM_ONLY, Planned, plan
 from .measure.report import write_report
 from .measure.results import Summary, join, summarise, write_csv
 from .measure.work import Work, run
-from .train.jitter import ROOM
+from .train.jitter import side_with_room
 from .train.photo_cache import cache_photos
 
 
@@ -157,7 +156,7 @@ def _open(config: Evaluation, stages: Stages) -> tuple[Cases, People | None]:
         cache, people = open_album(config.photos, config.out, config.size, stages)
     else:
         source = open_source(config.photos)
-        side = math.ceil(config.size * ROOM) if config.jitter else config.size
+        side = side_with_room(config.size, config.jitter)
         cache = cache_photos(source, source.names, config.out / "photos", side)
     rows = people.rows if people else cache.usable
     if config.limit is not None:

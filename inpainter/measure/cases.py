@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ...data.buckets import hole_ratio
@@ -43,6 +42,7 @@ class Cases:
         cache: the photos.
         photo: (n,) int64, each case's row in the cache.
         size: side of the squares that are painted, in pixels.
+        jitter: share of the photos of which a part is painted.
         settings: all that determines the cases, as JSON values.
     """
 
@@ -70,7 +70,7 @@ class Cases:
             jitter: share of the photos of which a part is taken, turned and moved.
         """
         self.cache, self._sets = cache, list(sets)
-        self.size, self._jitter, self._seed = size or cache.size, jitter, seed
+        self.size, self.jitter, self._seed = size or cache.size, jitter, seed
         rows = cache.usable if rows is None else rows
         sizes = [len(holes.groups) for holes in sets]
         self.photo = np.concatenate([_shuffled(rows, n, [seed, i])
@@ -104,14 +104,9 @@ class Cases:
             "unit": self._units[start:stop],
             "hole_ratio": hole_ratio(holes),
         }
-        return Block(numbers, self._truth(rows), holes, rows, columns)
-
-    def _truth(self, rows: Rows) -> Pixels:
-        if not self._jitter:
-            return self.cache.photos(rows, self.size)
-        whole, seed = torch.from_numpy(self.cache.photos(rows)), (self._seed, 0x717)
-        pixels: Pixels = jittered(whole, rows.tolist(), self._jitter, seed, self.size).numpy()
-        return pixels
+        seed = (self._seed, 0x717)
+        truth = jittered(self.cache, rows, rows.tolist(), self.jitter, seed, self.size)
+        return Block(numbers, truth, holes, rows, columns)
 
     def _hole(self, number: int) -> NDArray[np.uint8]:
         which = int(np.searchsorted(self._ends, number, side="right"))

@@ -19,6 +19,7 @@ from ...index_build.build import database_descriptor
 from ...index_build.descriptors import DescriptorConfig, load_descriptor
 from ...retrieval.database import ImageDatabase
 from ..methods import Method, build_method
+from ..train.batches import to_float
 from .auxiliaries import Auxiliaries
 from .cases import Block, Cases
 from .library import Library, describe_cache
@@ -127,10 +128,14 @@ class Worker:
         }
 
     def _excluded(self, planned: Planned, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        people = self._work.people
-        if people is None:
-            return [np.empty(0, np.int64)] * len(rows)
-        return [people.excluded(row, planned.auxiliary) for row in rows]
+        people, cases = self._work.people, self._work.cases
+        if people is not None:
+            return [people.excluded(row, planned.auxiliary) for row in rows]
+        if cases.jitter and planned.database is not None:  # a part may not look like a copy
+            library = self.library(planned.database)
+            whole = torch.from_numpy(cases.cache.photos(rows, cases.size))
+            return library.copies(library.describe(to_float(whole)))
+        return [np.empty(0, np.int64)] * len(rows)
 
 
 def _tensors(block: Block, part: slice) -> tuple[Tensor, Tensor]:

@@ -173,10 +173,8 @@ class InpaintingBatches:
         for out, number in zip(holes, numbers, strict=True):
             generators[number % len(generators)].draw(number, out)
         rows = self.photos.rows[picks]
-        photos = torch.from_numpy(self.photos.photos.photos(rows, None if jitter else size))
-        if jitter:
-            photos = jittered(photos, numbers, jitter, (self.seed, _JITTER), size)
-        batch = {"photos": photos, "holes": torch.from_numpy(holes[:, None])}
+        photos = jittered(self.photos.photos, rows, numbers, jitter, (self.seed, _JITTER), size)
+        batch = {"photos": torch.from_numpy(photos), "holes": torch.from_numpy(holes[:, None])}
         if self.find is not None:
             rows = self.photos.shelf_rows[picks]
             batch |= {"rows": torch.from_numpy(rows), "wanted": torch.full((len(rows),), self.find)}

@@ -8,26 +8,35 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from ...data.images import square
+from ...data.images import Pixels
 from ..whole.frames import Frame, cut
+from .photo_cache import PhotoCache
 
-ROOM: Final = 25 / 16
-"""Photos to be moved are kept so many times as large as they are trained on: 200 for 128 pixels."""
-
+_ROOM: Final = 25 / 16  # 200 pixels for 128
 _TILT: Final = math.radians(15)  # the most; small ones are more frequent
 _EXTENT: Final = (0.85, 1.0)  # of the upright square around a turned one, beside the photo's
 
 
+def side_with_room(size: int, share: float) -> int:
+    """The size at which photos are to be cached: larger than `size` where parts are taken."""
+    return math.ceil(size * _ROOM) if share else size
+
+
 def jittered(
-    photos: Tensor, positions: Sequence[int], share: float, seed: Sequence[int], size: int
-) -> Tensor:
-    """Reduce photos, and of a share of them no more than a part, turned and moved.
+    cache: PhotoCache,
+    rows: Sequence[int] | NDArray[np.int64],
+    positions: Sequence[int],
+    share: float,
+    seed: Sequence[int],
+    size: int,
+) -> Pixels:
+    """Photos of a cache, and of a share of them no more than a part, turned and moved.
 
     Args:
-        photos: uint8 (B, S, S, 3).
+        cache: the photos, best of `side_with_room`.
+        rows: which of them, B.
         positions: of the photos in the sequence.
         share: of photos of which a part is taken, each somewhere inside it.
         seed: of the choice.
@@ -36,14 +45,13 @@ def jittered(
     Returns:
         uint8 (B, size, size, 3).
     """
-    out = np.empty((len(photos), size, size, 3), dtype=np.uint8)
-    for i, (photo, position) in enumerate(zip(photos.numpy(), positions, strict=True)):
+    out = cache.photos(rows, size)
+    for part, row, position in zip(out, rows, positions, strict=True):
         rng = np.random.default_rng([*seed, position])
         if rng.uniform() < share:
-            out[i] = np.rint(cut(photo, random_frame(rng, len(photo)), size))
-        else:
-            out[i] = square(photo, size)
-    return torch.from_numpy(out)
+            (whole,) = cache.photos([row])
+            part[:] = np.rint(cut(whole, random_frame(rng, cache.size), size))
+    return out
 
 
 def random_frame(rng: np.random.Generator, side: int) -> Frame:

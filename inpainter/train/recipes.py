@@ -6,7 +6,7 @@ from typing import Literal
 
 from ...errors import InputError
 from ..losses import LossWeights
-from .jitter import ROOM
+from .jitter import side_with_room
 
 Schedule = Literal["constant", "cosine"]
 
@@ -91,7 +91,7 @@ class Recipe:
     @property
     def cached(self) -> int:
         """The size at which photos are cached: larger where parts of them are taken."""
-        return math.ceil(self.size * ROOM) if self.jitter else self.size
+        return side_with_room(self.size, self.jitter)
 
     def at(self, step: int) -> tuple[Stage, int]:
         """The stage of a step, and how many photos were seen before the step."""

@@ -205,6 +205,16 @@ def test_jittered_photos_are_another_report(root: Path) -> None:
     assert "other photos" in evaluate(root, "turned", *turned, 0, code=2)
 
 
+def test_the_whole_of_a_jittered_photo_is_not_shown(root: Path) -> None:
+    own = root / "own.simpaint"
+    build_index(root / "photos", own, BuildConfig(device="cpu", workers=1))
+    sim = f"sim-2={root / 'sim-2.safetensors'}"
+    turned = ["--methods", sim, "--database", own, "--shape", "eyes", "--limit", 20, "--jitter", 1]
+    evaluate(root, "whole-jittered", *turned)
+    for row in pq.read_table(root / "whole-jittered" / "results.parquet").to_pylist():
+        assert int(Path(row["photo"]).stem) not in row["neighbors"]
+
+
 @pytest.fixture(scope="module")
 def library(root: Path) -> Library:
     return _opened(root)[0]

@@ -148,7 +148,10 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def compare(
-    ours: Callable[[int], object], raw: Callable[[int], object], inputs: int = 1
+    ours: Callable[[int], object],
+    raw: Callable[[int], object],
+    inputs: int = 1,
+    repeats: int = REPEATS,
 ) -> tuple[float, float]:
     """Seconds of our call and its ratio to the raw one; the best of calls in turn, warmed up.
 
@@ -156,7 +159,7 @@ def compare(
     """
     ours(0), raw(0)
     best = {ours: [float("inf")] * inputs, raw: [float("inf")] * inputs}
-    for repeat in range(REPEATS):
+    for repeat in range(repeats):
         for i in range(inputs):  # the second call finds the data in the cache: each is second once
             for call in (ours, raw) if repeat % 2 else (raw, ours):
                 best[call][i] = min(best[call][i], timed(lambda: call(i)))  # noqa: B023
@@ -164,33 +167,55 @@ def compare(
     return mine, mine / theirs
 
 
-def embed(photos: Path, count: int) -> dict[str, Any]:
+def embed_simnet(photos: Path, count: int) -> dict[str, Any]:
+    """The default, with its shipped weights."""
+    return embed(photos, count, DescriptorConfig(), REPEATS)
+
+
+def embed_vgg16(photos: Path, count: int) -> dict[str, Any]:
+    """The paper's, with random weights: they have the trained ones' speed."""
+    import torch
+    from safetensors.torch import save_file
+
+    from simpaint.index_build.vgg import VGG16
+
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder) / "vgg16.safetensors"
+        save_file(VGG16().state_dict(), weights)
+        return embed(photos, count, DescriptorConfig("vgg16", weights=weights), 3)
+
+
+def embed(photos: Path, count: int, config: DescriptorConfig, repeats: int) -> dict[str, Any]:
     """Photos a second, decoding included, and those of the bare network on the same batches."""
     import torch
 
     from simpaint.data.sources import open_source
     from simpaint.index_build.embed import EmbedConfig, batches_of, describe
 
-    descriptor = load_descriptor(DescriptorConfig())
+    descriptor = load_descriptor(config)
     source = open_source(photos)
     names = source.names[:count]
-    config = EmbedConfig("cuda" if torch.cuda.is_available() else "cpu")
+    how = EmbedConfig("cuda" if torch.cuda.is_available() else "cpu")
 
     def whole(_: int) -> None:
-        for _batch in describe(
-            source, batches_of(names, config.photos_at_once), descriptor, config
-        ):
+        for _batch in describe(source, batches_of(names, how.photos_at_once), descriptor, how):
             pass
 
     size = descriptor.input_size
-    images = torch.rand(config.photos_at_once, size, size, 3).permute(0, 3, 1, 2)
+    images = torch.rand(how.photos_at_once, size, size, 3).permute(0, 3, 1, 2)
 
     def bare(_: int) -> None:
-        for batch in batches_of(names, config.photos_at_once):
+        for batch in batches_of(names, how.photos_at_once):
             descriptor(images[: len(batch)])
 
-    seconds, ratio = compare(whole, bare)
-    return {"rate": len(names) / seconds, "ratio": 1 / ratio, "device": config.device}
+    seconds, ratio = compare(whole, bare, repeats=repeats)
+    return {
+        "rate": len(names) / seconds,
+        "ratio": 1 / ratio,
+        "device": how.device,
+        "name": config.name,
+    }
 
 
 def in_process(*arguments: object) -> dict[str, Any]:
@@ -236,11 +261,12 @@ def report(counts: list[int], photos: Path | None) -> None:
     line(f"open, sizes verified (< {LIMIT_OPEN:.0f} s)", lambda _, f: f"{f['open']:.3f} s")
     console.print(table)
     if photos is not None:
-        made = in_process("embed", photos, 2048)
-        console.print(
-            f"embedding on {made['device']}: {made['rate']:,.0f} photos/s, "
-            f"{made['ratio']:.2f} of the bare network's (limit {LIMIT_EMBED})"
-        )
+        for step, count in (("embed_simnet", 2048), ("embed_vgg16", 128)):
+            made = in_process(step, photos, count)
+            console.print(
+                f"embedding with {made['name']} on {made['device']}: {made['rate']:,.1f} photos/s, "
+                f"{made['ratio']:.2f} of the bare network's (limit {LIMIT_EMBED})"
+            )
 
 
 @click.command()
@@ -250,7 +276,8 @@ def report(counts: list[int], photos: Path | None) -> None:
 def main(sizes: str, photos: Path | None, step: tuple[str, str, str] | None) -> None:
     """Measure image databases of several sizes."""
     if step:
-        work = {"build": build, "search": search, "embed": embed}[step[0]]
+        steps = (build, search, embed_simnet, embed_vgg16)
+        work = {function.__name__: function for function in steps}[step[0]]
         print(json.dumps(work(Path(step[1]), int(step[2]))))
     else:
         report([int(size) for size in sizes.split(",")], photos)

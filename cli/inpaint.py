@@ -46,7 +46,10 @@ _path = click.Path(path_type=Path)
     help="Last network by name or file: our own, which takes any -k, or the paper's sim-0, sim-1, "
     "sim-3.",
 )
-@click.option("--coarse", help="First network, name or file.  [default: what goes with the last]")
+@click.option(
+    "--coarse",
+    help='First network, name or file; several joined by "+".  [default: what goes with the last]',
+)
 @click.option("--black-holes", is_flag=True, help="The mask's holes are black.")
 @click.option("--overwrite", is_flag=True, help="In folders: paint again what is there.")
 @click.option("--size", default=128, show_default=True, help="Side at which networks paint.")

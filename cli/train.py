@@ -188,7 +188,12 @@ def sim(**options: Any) -> None:  # noqa: ANN401 - see _PAINTING
     help="What is more similar is a copy.  [default: depends on the descriptor]",
 )
 @click.option("--moved", type=_path(), help="Where the database's photos are, if moved.")
-@click.option("--coarse", default="sim-0", show_default=True, help="Network of the coarse picture.")
+@click.option(
+    "--coarse",
+    default="sim-0+pconv",
+    show_default=True,
+    help='Networks of the coarse picture, joined by "+": the mean of theirs.',
+)
 @click.option(
     "--crispness",
     type=click.FloatRange(0),

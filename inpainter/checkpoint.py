@@ -135,7 +135,9 @@ def _find(source: str | Path) -> Path:
     path = Path(source)
     if not path.is_file():
         known = ", ".join(shipped()) or "none"
-        raise WeightsError(f"{source}: expected a file or a shipped name ({known}), found neither")
+        raise WeightsError(
+            f"{source or 'no name'}: expected a file or a shipped name ({known}), found neither"
+        )
     return path
 
 

@@ -1,7 +1,7 @@
 """Our own network: it chooses between a smooth filling, the coarse picture and what it copies.
 
 A U-Net with residual blocks sees the masked photo and its mask, filled smoothly (`thin_plate`) and
-filled by the coarse network. Each neighbor goes through one shared encoder, and so does the photo's
+filled coarsely by others. Each neighbor goes through one shared encoder, and so does the photo's
 own mirror image, as a face has two like halves. Where the decoder has come back to a quarter of the
 size, it is matched with each of them: out come a small displacement field, a colour gain and
 offset, and a weight. Their real pixels are moved, recoloured and blended by these (as TransFill,
@@ -40,14 +40,15 @@ class CopyConfig:
         reach: the largest displacement, as a share of the picture's side.
         crispness: share of what wide holes lack in sharpness beside similar photos that is added of
             their detail; more than 1 makes up for the rims of holes, where it counts less.
-        coarse: the shipped network whose coarse pictures it is trained on and given.
+        coarse: the shipped networks whose coarse pictures it is trained on and given, joined by
+            "+" if several, of whose pictures it gets the mean.
     """
 
     widths: tuple[int, ...] = (16, 32, 64, 128, 176)
     blocks: int = 2
     reach: float = 0.12
     crispness: float = 0.0
-    coarse: str = "sim-0"
+    coarse: str = "sim-0+pconv"
 
     def __post_init__(self) -> None:
         if len(self.widths) < _MATCHED + 2 or min(self.widths) < 1 or self.blocks < 0:

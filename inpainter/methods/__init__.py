@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ..checkpoint import OUR_OWN, SHIPPED, shipped
+from ..checkpoint import OUR_OWN
 from .biharmonic import biharmonic
 from .nearest import Nearest
 from .networks import NetworkMethod
@@ -51,8 +51,9 @@ def build_method(source: str, similar: Similar, device: str = "cpu") -> Built:
 
     Args:
         source: a name of `METHODS`, "simpaint" for our own network, the name of shipped weights, a
-            weights file, or "module:function" for anyone's own. "@4" behind our own network's gives
-            it 4 similar photos.
+            weights file, "sim-0+pconv" for the mean of two networks that need no similar photos, or
+            "module:function" for anyone's own. "@4" behind our own network's gives it 4 similar
+            photos.
         similar: where methods that look at similar photos get them.
         device: where networks run.
 
@@ -69,7 +70,6 @@ def build_method(source: str, similar: Similar, device: str = "cpu") -> Built:
     k = int(count) if name and count.isdecimal() else None
     name = source if k is None else name
     name = OUR_OWN if name == _OUR_OWN else name
-    path = SHIPPED / f"{name}.safetensors" if name in shipped() else Path(name)
     others = [*METHODS, _OUR_OWN, "module:function"]
-    network = NetworkMethod(path, similar, k, device, others)
+    network = NetworkMethod(name, similar, k, device, others)
     return Built(network, network.k, network.fingerprint, network.coarse)

@@ -9,12 +9,14 @@ from torch import Tensor, nn
 from ...data.files import sha256
 from ...errors import InputError, WeightsError
 from ...index_build.tensors import tensors_sha256
-from ..checkpoint import load, shipped
+from ..checkpoint import SHIPPED, load, shipped
 from ..copy_unet import CopyUNet
 from ..painters import (
     CoarseNetwork,
+    Ensemble,
     coarse_of,
     coarse_picture,
+    is_joined,
     load_coarse,
     neighbors_of,
     paint_last,
@@ -24,7 +26,7 @@ from .signature import Similar
 
 
 class NetworkMethod:
-    """A network from a weights file.
+    """A network from a weights file, or the mean of several coarse ones.
 
     Attributes:
         k: similar photos that it looks at.
@@ -34,7 +36,7 @@ class NetworkMethod:
 
     def __init__(
         self,
-        path: Path,
+        source: str,
         similar: Similar,
         k: int | None = None,
         device: str = "cpu",
@@ -43,7 +45,7 @@ class NetworkMethod:
         """Load it.
 
         Args:
-            path: the file.
+            source: a shipped name or a file; several coarse networks' joined by "+".
             similar: finds similar photos.
             k: how many, for our own network, which takes any number.
             device: where it runs.
@@ -52,20 +54,18 @@ class NetworkMethod:
         Raises:
             WeightsError: no such file, a damaged one, or one of a network that paints nothing.
         """
-        if not path.is_file():
-            known = ", ".join([*others, *shipped()])
-            raise WeightsError(f"{path}: expected a weights file or one of {known}; found neither")
-        self._network: nn.Module = load(path, nn.Module).to(device)
+        network, self.fingerprint = _load(source, others)
+        self._network = network.to(device)
         self._coarse: CoarseNetwork | None = None
-        self.k, self.coarse, self.fingerprint = 0, "", sha256(path)
+        self.k, self.coarse = 0, ""
         if isinstance(self._network, (SimUNet, CopyUNet)):
             self.k = neighbors_of(self._network, k)
             self.coarse = coarse_of(self._network) if self.k else ""
-        elif not isinstance(self._network, PConvUNet):
+        elif not isinstance(self._network, (PConvUNet, Ensemble)):
             found = type(self._network).__name__
-            raise WeightsError(f"{path}: expected a network that paints photos, found a {found}")
+            raise WeightsError(f"{source}: expected a network that paints photos, found a {found}")
         elif k:
-            raise InputError(f"{path}: expected a network that looks at {k} similar photos")
+            raise InputError(f"{source}: expected a network that looks at {k} similar photos")
         if isinstance(self._network, CopyUNet):
             self._coarse = load_coarse(self._network.config.coarse).to(device)
             self.fingerprint += f" {tensors_sha256(self._coarse.state_dict())} {self.k}"
@@ -80,3 +80,15 @@ class NetworkMethod:
         if self.k:
             similar = self._similar(photos, masks, self.k)
         return paint_last(self._network, here, holes, coarse, similar.to(self._device)).cpu()
+
+
+def _load(source: str, others: Sequence[str]) -> tuple[nn.Module, str]:
+    """A network and the fingerprint of its weights."""
+    if is_joined(source):
+        joined = load_coarse(source)
+        return joined, tensors_sha256(joined.state_dict())
+    path = SHIPPED / f"{source}.safetensors" if source in shipped() else Path(source)
+    if not path.is_file():
+        known = ", ".join([*others, *shipped()])
+        raise WeightsError(f"{source}: expected a weights file or one of {known}; found neither")
+    return load(path, nn.Module), sha256(path)

@@ -212,8 +212,9 @@ def _begin(new: PConvUNet | SimUNet | CopyUNet, path: Path) -> PConvUNet | SimUN
     loaded = checkpoint.load(path, type(new))
     if isinstance(new, SimUNet) and isinstance(loaded, SimUNet) and loaded.config.k < new.config.k:
         loaded = more_neighbors(loaded, new.config.k)
-    if isinstance(new, CopyUNet) and isinstance(loaded, CopyUNet):  # it is not of the weights
-        loaded.config = replace(loaded.config, crispness=new.config.crispness)
+    if isinstance(new, CopyUNet) and isinstance(loaded, CopyUNet):  # these are not of the weights
+        given = new.config
+        loaded.config = replace(loaded.config, crispness=given.crispness, coarse=given.coarse)
     if loaded.config != new.config:
         raise InputError(f"{path}: expected {new.config}, found {loaded.config}")
     return loaded

@@ -11,7 +11,10 @@ from simpaint.inpainter import checkpoint
 from simpaint.inpainter.dcgan import Generator, GeneratorConfig
 from simpaint.inpainter.methods import METHODS, build_method
 from simpaint.inpainter.methods.nearest import poisson_paste
-from simpaint.inpainter.unet import UNetConfig, build_unet
+from simpaint.inpainter.painters import load_coarse
+from simpaint.inpainter.unet import SimUNet, UNetConfig, build_unet
+
+from .tiny import tiny_sim, write_networks
 
 
 def nothing_similar(photos: Tensor, masks: Tensor, k: int) -> Tensor:
@@ -90,6 +93,25 @@ def test_sim_k_is_given_its_k_photos_and_pconv_none(tmp_path: Path) -> None:
         with torch.no_grad():
             wanted = network(photos, masks, *neighbors)
         torch.testing.assert_close(built.method(photos, masks), wanted)
+
+
+def test_several_coarse_networks_paint_the_mean_of_their_pictures(tmp_path: Path) -> None:
+    write_networks(tmp_path)
+    photos, masks = faces(2), corner_and_middle()
+    sources = [f"{tmp_path}/{name}.safetensors" for name in ("sim-0", "pconv")]
+    built = build_method("+".join(sources), nothing_similar)
+    assert built.k == 0
+    with torch.no_grad():
+        first, second = (load_coarse(s)(photos, masks).clamp(0, 1) for s in sources)
+    torch.testing.assert_close(built.method(photos, masks), (first + second) / 2)
+    checkpoint.save(Path(sources[1]), tiny_sim(), {})
+    assert build_method("+".join(sources), nothing_similar).fingerprint != built.fingerprint
+    Path(sources[1]).rename(tmp_path / "a+b.safetensors")  # a plus in a file's name joins nothing
+    assert isinstance(load_coarse(f"{tmp_path}/a+b.safetensors"), SimUNet)
+    with pytest.raises(WeightsError, match="needs no similar photos"):
+        build_method(f"{sources[0]}+{tmp_path}/sim-1.safetensors", nothing_similar)
+    with pytest.raises(WeightsError, match=r"^sim-99: expected a file or a shipped name"):
+        build_method(f"{sources[0]}+sim-99", nothing_similar)
 
 
 def test_anyones_own_function_is_found_and_known_by_its_source(

@@ -157,10 +157,12 @@ def test_our_own_network_is_trained_against_blur_on_any_number_of_neighbors(
     photos, holes = torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32)
     for k in (0, 5):
         assert network(photos, holes, photos, torch.rand(1, k, 3, 32, 32)).isfinite().all()
+    both = f"{coarse}+{coarse}"
     simpaint(
-        "train", "copy", database, "-k", "1", "--coarse", coarse, "--crispness", "0.25",
+        "train", "copy", database, "-k", "1", "--coarse", both, "--crispness", "0.25",
         "--initial", out / "network.safetensors", "--features", "none", "--recipe", "small-cpu",
         "--out", tmp_path / "crisper", *TINY,
     )  # fmt: skip
     tuned = checkpoint.load(tmp_path / "crisper/network.safetensors", CopyUNet)
     assert (network.config.crispness, tuned.config.crispness) == (2.0, 0.25)
+    assert (network.config.coarse, tuned.config.coarse) == (str(coarse), both)

@@ -13,6 +13,7 @@ from .. import __version__
 from ..errors import SimpaintError
 from .demo import demo
 from .evaluate import evaluate
+from .faces import faces
 from .index import index
 from .inpaint import inpaint
 from .masks import masks
@@ -54,5 +55,6 @@ main.add_command(masks)
 main.add_command(demo)
 main.add_command(train)
 main.add_command(evaluate)
+main.add_command(faces)
 main.add_command(index)
 main.add_command(inpaint)

@@ -184,7 +184,14 @@ class CopyUNet(nn.Module):
         with torch.no_grad():  # at first it paints nothing, and leans to the smooth filling
             self.last.bias.copy_(torch.tensor([0.0, 0.0, 0.0, 2.0, 0.0, 0.0]))  # type: ignore[union-attr]
 
-    def forward(self, photos: Tensor, holes: Tensor, coarse: Tensor, neighbors: Tensor) -> Tensor:
+    def forward(
+        self,
+        photos: Tensor,
+        holes: Tensor,
+        coarse: Tensor,
+        neighbors: Tensor,
+        faces: Tensor | None = None,
+    ) -> Tensor:
         """Fill the holes.
 
         Args:
@@ -192,6 +199,8 @@ class CopyUNet(nn.Module):
             holes: (B, 1, H, W) binary, 1 = hole.
             coarse: (B, 3, H, W), the coarse picture; what stands outside the hole is not seen.
             neighbors: (B, K, 3, H, W) in [0, 1], in any order; K may be 0.
+            faces: (B,) bool, the photos with a face where faces are; the others are given no detail
+                of similar photos. All of them if None.
 
         Returns:
             (B, 3, H, W), known pixels included, not clamped.
@@ -223,7 +232,8 @@ class CopyUNet(nn.Module):
         detail = borrowed_detail(filled, holes, similar, copied.float(), self.config.crispness)
         if not self.training:  # last: where there are speckles, less is borrowed
             filled = without_speckles(filled, holes, similar)
-        return torch.where(holes.bool(), filled + detail, out)
+        given = holes if faces is None else holes * faces.view(-1, 1, 1, 1)
+        return torch.where(given.bool(), filled + detail, out)
 
     def _copy(self, features: Tensor, similar: Tensor) -> tuple[Tensor, Tensor]:
         """Features that know the similar photos, and the blend of what is copied: (B, 3, H, W)."""

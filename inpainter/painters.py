@@ -135,7 +135,12 @@ def neighbors_of(network: LastNetwork, k: int | None = None) -> int:
 
 
 def paint_last(
-    network: nn.Module, photos: Tensor, holes: Tensor, coarse: Tensor, neighbors: Tensor
+    network: nn.Module,
+    photos: Tensor,
+    holes: Tensor,
+    coarse: Tensor,
+    neighbors: Tensor,
+    faces: Tensor | None = None,
 ) -> Tensor:
     """Fill holes with any network that paints, given all that any of them looks at.
 
@@ -145,6 +150,7 @@ def paint_last(
         holes: (B, 1, H, W), 1 = hole.
         coarse: (B, 3, H, W), which our own network looks at.
         neighbors: (B, K, 3, H, W), which Sim-K and our own look at.
+        faces: (B,) bool, for our own: which photos show a face as it knows them; all if None.
 
     Returns:
         (B, 3, H, W), known pixels included, not clamped.
@@ -152,7 +158,7 @@ def paint_last(
     painted: Tensor
     kind = getattr(network, "module", network)  # what is trained may be wrapped by PyTorch's DDP
     if isinstance(kind, CopyUNet):
-        painted = network(photos, holes, coarse, neighbors)
+        painted = network(photos, holes, coarse, neighbors, faces)
     elif isinstance(kind, SimUNet):
         painted = network(photos, holes, neighbors)
     else:

@@ -216,13 +216,18 @@ class Inpainter:
             active = [work for work in works if turn < len(work.squares)]
             seen = for_each(_Work.look, [(work, turn, self.size) for work in active])
             pictures, holes = (torch.stack(parts) for parts in zip(*seen, strict=True))
-            painted = self.paint(pictures, holes, [work.rng for work in active])
+            faces = torch.tensor([work.squares[turn].face for work in active])
+            painted = self.paint(pictures, holes, [work.rng for work in active], faces)
             squares = map(Painted, *painted)
             for_each(_Work.take, zip(active, [turn] * len(active), seen, squares, strict=True))
         return [work.result(self.size, self.k) for work in works]
 
     def paint(
-        self, photos: Tensor, holes: Tensor, rngs: Sequence[np.random.Generator] | None = None
+        self,
+        photos: Tensor,
+        holes: Tensor,
+        rngs: Sequence[np.random.Generator] | None = None,
+        faces: Tensor | None = None,
     ) -> Painted:
         """Fill the holes of squares as the networks see them.
 
@@ -230,6 +235,8 @@ class Inpainter:
             photos: (B, 3, S, S) float32 RGB in [0, 1].
             holes: (B, 1, S, S), 1 = hole.
             rngs: one for each picture, for random or noise neighbors; from the seed if left out.
+            faces: (B,) bool, which of them show a face in the frame that the networks know; the
+                others are given no detail of similar photos, which show faces. All if left out.
         """
         rngs = rngs or [np.random.default_rng([self.seed, i]) for i in range(len(photos))]
         with torch.inference_mode():
@@ -246,7 +253,9 @@ class Inpainter:
             channels = self._laid_out(neighbors.flatten(1, 2))  # (B, 3K, S, S)
             similar = channels.view(neighbors.shape)
             last = partial(paint_last, self._network)
-            whole = in_turns(last, photos, holes, coarse, similar).clamp(0, 1)
+            known = torch.ones(len(photos), dtype=torch.bool) if faces is None else faces
+            shown = (photos, holes, coarse, similar, known.to(self._place))
+            whole = in_turns(last, *shown).clamp(0, 1)
             filled = composite(whole, photos, holes)
         return Painted(filled.cpu(), coarse.cpu(), neighbors, scores, ids, whole.cpu())
 

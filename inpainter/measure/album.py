@@ -19,7 +19,7 @@ from ...errors import ImageError, InputError
 from ...index_build.publish import Stages, silently
 from ..train.photo_cache import PhotoCache, cache_photos
 from ..whole.find_faces import default_finder, surest_face
-from ..whole.frames import cut
+from ..whole.portraits import portrait
 from .cases import Rows
 from .holes import BUCKETS, Holes, ShapeHoles, StrokeHoles
 from .people import People, describe_faces
@@ -58,9 +58,8 @@ class FaceSource:
         frame = surest_face(photo, self._finder)
         if frame is None:
             raise ImageError(f"{name}: expected a face, found none")
-        pixels = cut(photo, frame, self._size).clip(0, 255).round().astype(np.uint8)
         out = io.BytesIO()
-        Image.fromarray(pixels).save(out, "PNG", compress_level=1)
+        Image.fromarray(portrait(photo, frame, self._size)).save(out, "PNG", compress_level=1)
         return out.getvalue()
 
 

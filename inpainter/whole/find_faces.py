@@ -58,6 +58,7 @@ _GAZE: Final = _Look(400, 40)
 # Of dlib's detector: 0 misses half-hidden faces, -1 finds many that are none.
 _THRESHOLD: Final = -0.6
 _SURE: Final = -0.3  # below it, what is no face is as frequent as a hidden one
+_CERTAIN: Final = 0.2  # where nothing hides a face: all of 100 are above it, what is none below
 _LEAST_VISIBLE: Final = 3  # landmarks
 _SIZES: Final = (0.65, 1.45)  # of frames, relative to what the box says; 0.73 to 1.28 were seen
 _TILT: Final = 0.75  # radians, the most that the detector can find
@@ -259,6 +260,17 @@ def surest_face(photo: Pixels, finder: FaceFinder) -> Frame | None:
         if faces := search(photo, nowhere, finder, look):
             return max(faces, key=lambda face: face.score).frame
     return None
+
+
+def all_faces(photo: Pixels, finder: FaceFinder) -> list[Frame]:
+    """The faces of a photo without holes, the surest first; small ones too.
+
+    Where a detector is certain of none, the one that it is surest of, if it is sure.
+    """
+    nowhere = np.zeros(photo.shape[:2], np.bool_)
+    found = sorted(search(photo, nowhere, finder), key=lambda face: -face.score)
+    sure = [face.frame for face in found if face.score > _SURE]
+    return [face.frame for face in found if face.score > _CERTAIN] or sure[:1]
 
 
 def _surroundings(hole: NDArray[np.bool_]) -> list[tuple[tuple[int, int, int, int], _Look]]:

@@ -18,7 +18,7 @@ from ...retrieval.database import ImageDatabase
 from ...retrieval.retriever import Retrieved, Retriever, describe_pictures
 from ..train.batches import to_float
 from .find_faces import FaceFinder, surest_face
-from .frames import cut
+from .portraits import portrait
 
 Auxiliary = Literal["database", "random", "noise"]
 
@@ -159,6 +159,4 @@ def from_database(
 
 def _portrait(photo: Pixels, finder: FaceFinder, size: int) -> Pixels:
     frame = surest_face(photo, finder)
-    if frame is None:
-        return square(photo, size)
-    return np.rint(cut(photo, frame, size)).clip(0, 255).astype(np.uint8)
+    return square(photo, size) if frame is None else portrait(photo, frame, size)

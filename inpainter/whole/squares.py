@@ -11,6 +11,7 @@ from .frames import Frame
 
 _CONTEXT: Final = 3  # a square's side, in thicknesses of its hole
 _RIM: Final = 0.02  # of a face's square, where too little is seen around a pixel
+_SQUARE: Final = 1.1  # a photo's longer side over its shorter one, at most
 _NEAR: Final = 9  # pixels: holes that lie closer are painted together
 
 
@@ -21,11 +22,14 @@ class Square(NamedTuple):
         frame: what the networks see.
         box: rows and columns of the photo, around the pixels it owns.
         own: bool (h, w) inside the box: the pixels to take from this painting.
+        face: whether the frame is a face's; where none was found, the whole of a square photo is
+            taken for one: a portrait whose face the hole hides.
     """
 
     frame: Frame
     box: tuple[slice, slice]
     own: NDArray[np.bool_]
+    face: bool = False
 
 
 def plan(hole: NDArray[np.bool_], faces: Sequence[Frame], size: int) -> list[Square]:
@@ -43,7 +47,10 @@ def plan(hole: NDArray[np.bool_], faces: Sequence[Frame], size: int) -> list[Squ
     squares = _of_faces(rest, faces)
     for square in squares:
         rest[square.box] &= ~square.own
-    return [*squares, *_of_rest(rest, size)]
+    others = _of_rest(rest, size)
+    if not faces:
+        others = [s._replace(face=_is_portrait(s.frame, hole.shape)) for s in others]
+    return [*squares, *others]
 
 
 def _of_faces(hole: NDArray[np.bool_], faces: Sequence[Frame]) -> list[Square]:
@@ -63,8 +70,12 @@ def _of_faces(hole: NDArray[np.bool_], faces: Sequence[Frame]) -> list[Square]:
         if mine.any():
             own = np.zeros_like(hole)
             own[rows[mine], columns[mine]] = True
-            squares.append(_square(frame, own))
+            squares.append(_square(frame, own)._replace(face=True))
     return squares
+
+
+def _is_portrait(frame: Frame, shape: tuple[int, ...]) -> bool:
+    return max(shape) <= _SQUARE * min(shape) and abs(frame.side) >= min(shape) / _SQUARE
 
 
 def _square(frame: Frame, own: NDArray[np.bool_], top: int = 0, left: int = 0) -> Square:

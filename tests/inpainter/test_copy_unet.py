@@ -112,6 +112,17 @@ def test_crispness_adds_detail_of_what_was_copied_of_the_mirror_and_neighbors() 
     torch.testing.assert_close(crisp.train()(photos, holes, coarse, neighbors), after)
 
 
+@torch.no_grad()
+def test_photos_without_a_face_are_given_no_detail_of_faces() -> None:
+    photos, holes, coarse, neighbors = inputs(2, (12, 21))
+    holes[:, :, 2:, :14] = 1
+    plain, crisp = CopyUNet(TINY).eval(), CopyUNet(replace(TINY, crispness=0.5)).eval()
+    one, other = plain(photos, holes, coarse, neighbors), crisp(photos, holes, coarse, neighbors)
+    assert not torch.equal(one[1], other[1])
+    mixed = crisp(photos, holes, coarse, neighbors, torch.tensor([True, False]))
+    assert torch.equal(mixed, torch.stack([other[0], one[1]]))
+
+
 def test_speckles_are_taken_away_in_use_and_not_in_training() -> None:
     photos, holes, coarse, neighbors = inputs(1, (24, 25))
     holes[:, :, 2:22, 3:23] = 1

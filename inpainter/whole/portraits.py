@@ -1,0 +1,137 @@
+"""The faces of photos as files of their own: what a database of an album should hold."""
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+import numpy as np
+
+from ...data.files import make_folder, storage_errors
+from ...data.images import Pixels, decode, write_png
+from ...data.progress import Progress, silent
+from ...data.sources import PhotoSource, open_source
+from ...errors import ImageError, InputError
+from .find_faces import FaceFinder, all_faces, default_finder
+from .frames import Frame, cut
+
+# What is smaller, in pixels of the photo, or is cut off by its edge shows too little to borrow.
+_SMALLEST: Final = 48
+_WHOLE: Final = 0.9  # of a frame's area
+_DONE: Final = ".done"
+_PROBES: Final = 32  # a frame's side in points, to tell its area in the photo
+
+
+@dataclass
+class Cut:
+    """What became of photos.
+
+    Attributes:
+        faces: files written now.
+        kept: photos that were searched before.
+        faceless: photos in which no whole face of 48 pixels or more was found.
+        failed: those that cannot be used, and why.
+    """
+
+    faces: int = 0
+    kept: int = 0
+    faceless: list[str] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+
+def cut_faces(
+    photos: Path,
+    out: Path,
+    *,
+    size: int = 256,
+    workers: int = 2,
+    finder: FaceFinder | None = None,
+    progress: Progress = silent,
+) -> Cut:
+    """Write every face of every photo, upright in the frame that the networks know.
+
+    Faces of less than 48 pixels, and those that the photo's edge cuts off, are left out.
+    The faces of `a/b.jpg` become `a/b.jpg-1.png` (the surest), `a/b.jpg-2.png`, ... A hidden file,
+    `.done`, names the photos that were searched: they are not again, so that a run that was stopped
+    can be repeated, and a face that somebody deleted does not come back.
+
+    Args:
+        photos: a folder, a list of paths, a `.tar` or a `.parquet`.
+        out: the folder of the faces; made if need be.
+        size: side of the squares in pixels.
+        workers: photos at once.
+        finder: finds faces; dlib's, or scikit-image's without it.
+        progress: told of photos done.
+
+    Raises:
+        InputError: no photos, or `out` is their folder.
+        StorageError: a face cannot be written.
+    """
+    if out.resolve() == photos.resolve():
+        raise InputError(f"{out}: expected another folder than that of the photos")
+    source, finder = open_source(photos, exclude=out), finder or default_finder()
+    if not source.names:
+        raise InputError(f"{photos}: expected photos, found none")
+    make_folder(out)
+    done = _read(out / _DONE)
+    todo = [name for name in source.names if name not in done]
+    report = Cut(kept=len(source.names) - len(todo))
+    progress(report.kept, len(source.names))
+    with ThreadPoolExecutor(workers, "faces") as pool:
+        found = pool.map(lambda name: _faces(source, name, finder, size), todo)
+        for number, (name, faces) in enumerate(zip(todo, found, strict=True), report.kept + 1):
+            if isinstance(faces, str):
+                report.failed.append((name, faces))
+            else:
+                _write(out, name, faces)
+                report.faces += len(faces)
+                report.faceless += [] if faces else [name]
+            progress(number, len(source.names))
+    return report
+
+
+def portrait(photo: Pixels, frame: Frame, size: int) -> Pixels:
+    """A frame's pixels, uint8 (size, size, 3)."""
+    return np.rint(cut(photo, frame, size)).clip(0, 255).astype(np.uint8)
+
+
+def _faces(source: PhotoSource, name: str, finder: FaceFinder, size: int) -> list[Pixels] | str:
+    """The faces of a photo, the surest first, or why it cannot be used."""
+    try:
+        photo = decode(source.read(name), name=name)
+    except ImageError as error:
+        return str(error).removeprefix(f"{name}: ")
+    here = np.ones(photo.shape[:2], np.uint8)
+    return [
+        portrait(photo, frame, size)
+        for frame in all_faces(photo, finder)
+        if abs(frame.side) >= _SMALLEST and cut(here, frame, _PROBES, fill=0.0).mean() > _WHOLE
+    ]
+
+
+def _write(out: Path, name: str, faces: Sequence[Pixels]) -> None:
+    """Write a photo's faces, then that they are there."""
+    for number, face in enumerate(faces, 1):
+        path = _file(out, name, number)
+        make_folder(path.parent)
+        write_png(path, face)
+    with storage_errors(out / _DONE), (out / _DONE).open("a", encoding="ascii") as file:
+        file.write("\n" + json.dumps(name))  # a line that a kill cut off ends here
+
+
+def _read(done: Path) -> set[str]:
+    """The photos that a file names, a line each, but for lines that a kill has cut off."""
+    names: set[str] = set()
+    for line in done.read_text("ascii").splitlines() if done.exists() else ():
+        with suppress(ValueError):
+            names.add(json.loads(line))
+    return names
+
+
+def _file(out: Path, name: str, number: int) -> Path:
+    """Where a photo's face goes: never outside of `out`, whatever the source calls the photo."""
+    parts = [part for part in PurePosixPath(name).parts if part not in ("/", "..")]
+    return out.joinpath(*parts[:-1], f"{parts[-1]}-{number}.png")

@@ -1,0 +1,122 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from numpy.typing import NDArray
+from skimage import data
+
+from simpaint.cli import main
+from simpaint.data.drawn_faces import drawn_face
+from simpaint.data.images import Pixels, decode, write_png
+from simpaint.errors import InputError
+from simpaint.inpainter.whole.find_faces import Face, all_faces, default_finder
+from simpaint.inpainter.whole.frames import Frame, cut
+from simpaint.inpainter.whole.portraits import cut_faces
+
+LEFT, RIGHT = Frame(10 + 20j, 60 + 0j), Frame(100 + 10j, 70 + 10j)
+
+
+class Sure:
+    """Finds faces in photos of 200 by 100 as it is told; in others none."""
+
+    def __init__(self, *faces: Face) -> None:
+        self.faces = list(faces)
+        self.calls = 0
+
+    def __call__(self, photo: Pixels, hole: NDArray[np.bool_], smallest: int) -> list[Face]:
+        self.calls += 1
+        assert not hole.any()
+        return self.faces if photo.shape[:2] == (100, 200) else []
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    album = tmp_path / "album"
+    (album / "b").mkdir(parents=True)
+    pair = np.concatenate([drawn_face(rng, 100), drawn_face(rng, 100)], axis=1)
+    write_png(album / "b/two.png", pair)
+    write_png(album / "none.png", drawn_face(rng, 50))
+    (album / "note.txt").write_text("no photo")
+    return album
+
+
+def test_every_face_becomes_a_square_the_surest_first(album: Path, tmp_path: Path) -> None:
+    out = tmp_path / "faces"
+    report = cut_faces(album, out, size=32, finder=Sure(Face(LEFT, 0.3), Face(RIGHT, 0.9)))
+    photo = decode(album / "b/two.png")
+    for number, frame in ((1, RIGHT), (2, LEFT)):
+        expected = np.rint(cut(photo, frame, 32)).clip(0, 255)
+        np.testing.assert_array_equal(decode(out / f"b/two.png-{number}.png"), expected)
+    assert (report.faces, report.kept, report.faceless) == (2, 0, ["none.png"])
+    ((name, reason),) = report.failed
+    assert name == "note.txt"
+    assert reason.startswith("expected a JPEG")
+    assert len(list(out.rglob("*.png"))) == 2
+
+
+def test_a_repeated_run_searches_what_was_not_searched(album: Path, tmp_path: Path) -> None:
+    out = tmp_path / "faces"
+    finder = Sure(Face(LEFT, 0.3), Face(RIGHT, 0.9))
+    cut_faces(album, out, finder=finder)
+    assert finder.calls == 2
+    (out / "b/two.png-2.png").unlink()  # somebody threw it out
+    again = cut_faces(album, out, finder=finder)
+    assert (again.faces, again.kept, finder.calls) == (0, 2, 2)
+    with (out / ".done").open("a") as file:
+        file.write('\n"other.p')  # a kill
+    write_png(album / "more.png", decode(album / "b/two.png"))
+    more = cut_faces(album, out, finder=finder)
+    assert (more.faces, more.kept) == (2, 2)
+    assert cut_faces(album, out, finder=finder).kept == 3
+
+
+def test_small_and_cut_off_faces_are_left_out(album: Path, tmp_path: Path) -> None:
+    small, cut_off = Frame(50 + 20j, 47 + 0j), Frame(-10 + 20j, 60 + 0j)
+    edge = Frame(-4 + 20j, 60 + 0j)
+    finder = Sure(Face(small, 0.9), Face(cut_off, 0.8), Face(edge, 0.7))
+    assert cut_faces(album, tmp_path / "faces", finder=finder).faces == 1
+
+
+def test_where_no_face_is_certain_the_surest_is_taken() -> None:
+    photo = np.zeros((100, 200, 3), np.uint8)
+    assert all_faces(photo, Sure(Face(LEFT, -0.2), Face(RIGHT, -0.1))) == [RIGHT]
+    assert all_faces(photo, Sure(Face(LEFT, -0.5), Face(RIGHT, -0.4))) == []
+    assert all_faces(photo, Sure(Face(LEFT, 0.5), Face(RIGHT, -0.1))) == [LEFT]
+
+
+def test_no_name_leads_out_of_the_folder(album: Path, tmp_path: Path) -> None:
+    (tmp_path / "lists").mkdir()
+    listed = tmp_path / "lists/list.txt"
+    listed.write_text(f"../album/b/two.png\n{album}/b/two.png\n")
+    out = tmp_path / "lists/faces"
+    cut_faces(listed, out, finder=Sure(Face(LEFT, 0.5)))
+    inside = album.relative_to("/")
+    names = {str(path.relative_to(out)) for path in out.rglob("*.png")}
+    assert names == {"album/b/two.png-1.png", f"{inside}/b/two.png-1.png"}
+
+
+def test_the_photos_folder_is_no_place_for_faces(album: Path) -> None:
+    with pytest.raises(InputError, match="expected another folder"):
+        cut_faces(album, album)
+    (album / "empty").mkdir()
+    with pytest.raises(InputError, match="expected photos, found none"):
+        cut_faces(album / "empty", album / "faces")
+
+
+def test_the_command_finds_a_real_face(tmp_path: Path) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "faces"
+    photos.mkdir()
+    astronaut: Any = data.astronaut()  # type: ignore[no-untyped-call]
+    write_png(photos / "astronaut.png", astronaut)
+    write_png(photos / "wall.png", np.full((60, 60, 3), 128, np.uint8))
+    result = CliRunner().invoke(main, ["faces", str(photos), "--out", str(out), "--size", "64"])
+    assert result.exit_code == 0, result.output
+    assert "1 photos without a face, as wall.png" in result.output
+    frames = all_faces(astronaut, default_finder())
+    assert len(list(out.glob("*.png"))) == len(frames)
+    centres = [frame.corner + frame.side * (0.5 + 0.5j) for frame in frames]
+    assert min(abs(centre - (222 + 125j)) for centre in centres) < 20
+    assert all(decode(face).shape == (64, 64, 3) for face in out.glob("*.png"))

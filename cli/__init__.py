@@ -3,7 +3,10 @@
 The modules here import nothing heavy at the top, so that `simpaint --help` stays quick.
 """
 
+import errno
+import io
 import logging
+import sys
 import traceback
 from typing import Any
 
@@ -36,6 +39,13 @@ class _Root(click.Group):
             if ctx.params["verbose"]:
                 traceback.print_exc()
             raise _Failure(" ".join(str(error).split())) from error
+        except (OSError, MemoryError, UnicodeError) as error:
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:  # click knows what to do
+                raise
+            if ctx.params["verbose"]:
+                traceback.print_exc()
+            reason = " ".join(str(error).split()) or "no memory is left"
+            raise _Failure(f"{type(error).__name__}: {reason}") from error
         except (KeyboardInterrupt, click.Abort):
             click.echo("Stopped. What is finished stays; repeat the command to go on.", err=True)
             ctx.exit(130)
@@ -46,6 +56,9 @@ class _Root(click.Group):
 @click.option("-v", "--verbose", is_flag=True, help="Show what is done, and tracebacks of errors.")
 def main(verbose: bool) -> None:
     """Fill the holes of a photo with what similar photos show."""
+    for stream in (sys.stdout, sys.stderr):  # names of files may have letters that it has not
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s"
     )

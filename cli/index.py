@@ -164,6 +164,8 @@ def add(
     done = add(database, photos, config, progress_bar)
     changed = f" ({done.changed:,} in place of older versions)" if done.changed else ""
     click.echo(f"{done.added:,} photos added{changed}, {done.unchanged:,} were there already")
+    if done.lost:
+        click.echo(f"{done.lost:,} photos removed that are damaged now")
     _summary(database, done.manifest)
 
 
@@ -174,9 +176,12 @@ def add(
 def remove(database: Path, photos: tuple[str, ...], ids: tuple[int, ...]) -> None:
     """Let PHOTOS of DATABASE no longer be found; `compact` deletes their vectors.
 
-    PHOTOS are paths as the database has them, relative to the folder it was built from.
+    PHOTOS are files, as `search` prints them or relative to the folder the database was built from.
     """
     from ..index_build import remove
+
+    if not photos and not ids:
+        raise click.UsageError("expected PHOTOS or --id, found neither")
 
     _summary(database, remove(database, ids, photos))
 
@@ -266,6 +271,7 @@ def search(
 
     opened = ImageDatabase.open(database, verify)
     descriptor = database_descriptor(database, opened.manifest, weights=weights, device=device)
+    k = min(k, max(1, len(opened)))
     matches = search_photo(opened, descriptor, photo, k, max_score=max_score)
     if grid is not None:
         draw_matches(opened, photo, matches, grid)
@@ -278,7 +284,9 @@ def search(
 
 @index.command()
 @_database
-@click.option("-k", default=8, show_default=True, type=click.IntRange(1), help="How many each.")
+@click.option(
+    "-k", default=8, show_default=True, type=click.IntRange(1, 100_000), help="How many each."
+)
 @click.option("--out", type=_path, required=True, help="Parquet file to write.")
 @click.option(
     "--max-score",

@@ -43,11 +43,12 @@ def quickdraw_files(
         InputError: a name cannot be that of a category.
     """
     ending = "bin" if form == "binary" else "ndjson"
+    kept = "raw.ndjson" if form == "raw" else ending  # beside the simplified ones
     for name in categories:
         if not name.strip() or "/" in name:
             raise InputError(f"{name!r} is not the name of a category")
     return {
-        f"{base_url}/{form}/{quote(name)}.{ending}": out / f"{name}.{ending}" for name in categories
+        f"{base_url}/{form}/{quote(name)}.{ending}": out / f"{name}.{kept}" for name in categories
     }
 
 

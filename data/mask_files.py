@@ -39,6 +39,7 @@ from .recipes import Mask
 from .workers import Workers
 
 _PART = 1000
+_SHOWN = 256  # pixels of a mask on the sheet, at least
 
 
 @dataclass(frozen=True)
@@ -215,6 +216,15 @@ def _write_png(path: Path, mask: Mask, *, black_holes: bool) -> None:
         path.write_bytes(data.tobytes())
 
 
+def _small(source: MaskSource, split: Split, index: int) -> Mask:
+    """A mask as a sheet shows it: few pixels of it."""
+    mask: Mask = np.empty((source.size, source.size), np.uint8)
+    source.draw(split, index, mask)
+    step = max(1, source.size // _SHOWN)
+    shown: Mask = mask[::step, ::step].copy()
+    return shown
+
+
 def _finish(job: _Job) -> None:
     """Write what describes all masks, the table last: its presence says that the set is whole."""
     # Only finishing draws a chart, and the import takes longer than drawing a part.
@@ -231,9 +241,8 @@ def _finish(job: _Job) -> None:
     summary = {**summarise(table), "settings": job.settings}
     with replacing(job.out / "summary.json") as temporary:
         temporary.write_text(json.dumps(summary, indent=1))
-    masks = np.empty((min(len(table), SHEET), job.source.size, job.source.size), np.uint8)
-    for mask, row in zip(masks, table.select(["split", "index"]).to_pylist(), strict=False):
-        job.source.draw(row["split"], row["index"], mask)
+    first = table.slice(0, SHEET).select(["split", "index"]).to_pylist()
+    masks = [_small(job.source, row["split"], row["index"]) for row in first]
     ratios: dict[str, NDArray[np.float64]] = {
         s: t["hole_ratio"].to_numpy() for s, t in zip(SPLITS, tables, strict=True)
     }

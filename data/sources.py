@@ -4,6 +4,7 @@ A source only knows names and bytes. What the bytes are worth is for `data.image
 """
 
 import os
+import posixpath
 import tarfile
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -17,6 +18,9 @@ from .images import MAX_BYTES, read_file
 
 SourceKind = Literal["folder", "list", "tar", "parquet"]
 
+_Place = tuple[int, int]  # offset and size
+
+_USUAL_COLUMNS: Final = ("image", "img", "photo", "picture", "jpg", "jpeg", "png", "webp")
 _ROW_GROUPS_KEPT: Final = 2  # photos are read in order: the group in use and the one before
 
 
@@ -125,7 +129,7 @@ def _read_list(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: expected a text file with one path a line: {error}") from error
     names = [line.strip() for line in text.splitlines()]
-    unique = list(dict.fromkeys(Path(name).as_posix() for name in names if name))
+    unique = list(dict.fromkeys(os.path.normpath(name) for name in names if name))
     if any("\0" in name for name in unique):
         raise InputError(f"{path}: expected a text file with one path a line, found binary data")
     return unique
@@ -137,7 +141,9 @@ class TarSource:
     def __init__(self, root: Path) -> None:
         self.kind: SourceKind = "tar"
         self.root = root
-        self._places = dict(_tar_places(root))  # name -> (offset, size)
+        self._places: dict[str, _Place | None] = {}
+        for name, place, link in _tar_members(root):
+            self._places[name] = self._places.get(link) if link else place
         self._file = root.open("rb")
 
     @cached_property
@@ -149,7 +155,10 @@ class TarSource:
         """A photo's bytes."""
         if name not in self._places:
             raise ImageError("it is no longer in the tar")
-        offset, size = self._places[name]
+        place = self._places[name]
+        if place is None:
+            raise ImageError("expected a file, found a link to none in the tar, or a device")
+        offset, size = place
         if size > MAX_BYTES:
             raise ImageError(f"{size} bytes, more than the {MAX_BYTES} a photo may have")
         try:
@@ -161,12 +170,19 @@ class TarSource:
         return content
 
 
-def _tar_places(root: Path) -> Iterator[tuple[str, tuple[int, int]]]:
+def _tar_members(root: Path) -> Iterator[tuple[str, "_Place | None", str]]:
+    """The name of each member but folders; where it is, if it is a file; what it is a link to."""
     try:
         with tarfile.open(root, "r:") as tar:
             for member in tar:
-                if member.isreg() and not member.issparse() and not _hidden(member.name):
-                    yield member.name, (member.offset_data, member.size)
+                if member.isdir() or _hidden(member.name):
+                    continue
+                whole = member.isreg() and not member.issparse()
+                link = member.linkname if member.islnk() else ""
+                if member.issym():
+                    link = posixpath.normpath(f"{posixpath.dirname(member.name)}/{member.linkname}")
+                    link = link.removeprefix("/")
+                yield member.name, (member.offset_data, member.size) if whole else None, link
             end = tar.offset
     except (tarfile.TarError, OSError) as error:
         raise InputError(f"{root}: expected an uncompressed tar, found: {error}") from error
@@ -210,7 +226,7 @@ class ParquetSource:
         if not self._has_paths:
             return [str(row) for row in range(count)]
         table = self._file.read(columns=[f"{self._column}.path"])
-        paths = (path["path"] for path in table.column(0).to_pylist())
+        paths = ((row or {}).get("path") for row in table.column(0).to_pylist())
         return [f"{row}:{path}" if path else str(row) for row, path in enumerate(paths)]
 
     def read(self, name: str) -> bytes:
@@ -261,4 +277,5 @@ def _image_column(schema: Any, root: Path) -> tuple[str, bool, bool]:  # noqa: A
         raise InputError(
             f"{root}: expected a column of image bytes, found the columns {', '.join(schema.names)}"
         )
-    return candidates.get("image") or next(iter(candidates.values()))
+    usual = next((name for name in _USUAL_COLUMNS if name in candidates), None)
+    return candidates[usual] if usual else next(iter(candidates.values()))

@@ -3,17 +3,21 @@
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
+from typing import Final
 
 from ..data.sources import FileSource, PhotoSource, open_source
 from ..errors import ImageError, InputError
 from .build import database_descriptor
-from .change import changing, next_part, next_state, without
+from .change import changing, name_in, next_part, next_state, without
 from .descriptors import JSON, Descriptor, pick_device
 from .embed import EmbedConfig, embed
 from .plan import digest_of, same_plan, write_plan
 from .publish import IndexConfig, Stages, publish, silently, sweep
 from .store import Manifest, PhotoRow, ShardInfo, Skipped, all_rows, read_skipped, write_skipped
+
+_AT_ONCE: Final = 4096  # photos compared with their files
 
 
 @dataclass(frozen=True)
@@ -41,15 +45,15 @@ class Added:
         manifest: of the database as it is now.
         added: photos with a new id, changed ones included.
         changed: photos of which the database had another content; the old id is removed.
-        unchanged: photos that it had already.
-        unusable: files that could not be used.
+        unchanged: photos that it had already, and those that cannot be read at the moment.
+        lost: photos that it had and that are damaged now: they are removed.
     """
 
     manifest: Manifest
     added: int
     changed: int
     unchanged: int
-    unusable: int
+    lost: int
 
 
 def add(
@@ -79,7 +83,7 @@ def add(
     config = config or AddConfig()
     with changing(database) as manifest:
         source = _same_source(manifest, open_source(photos, exclude=database))
-        known, unchanged = _known(database, manifest, source)
+        known, unchanged = _known(database, manifest, source, stages)
         names = [name for name in source.names if name not in unchanged]
         loaded = database_descriptor(
             database,
@@ -92,7 +96,8 @@ def add(
         replaced = [known[name].id for name in names if name in known]
         manifest = _grown(database, manifest, names, shards, skipped, replaced, config, stages)
         added = sum(shard.rows for shard in shards)
-        return Added(manifest, added, len(replaced), len(unchanged), len(skipped))
+        lost = len(known.keys() & {row.path for row in skipped})
+        return Added(manifest, added, len(replaced) - lost, len(unchanged), lost)
 
 
 def _same_source(manifest: Manifest, source: PhotoSource) -> PhotoSource:
@@ -102,11 +107,7 @@ def _same_source(manifest: Manifest, source: PhotoSource) -> PhotoSource:
         raise InputError(f"{source.root}: expected photos, found none")
     if kind in ("folder", "list") and source.kind in ("folder", "list"):
         paths = [source.root / name for name in source.names]
-        names = [
-            path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
-            for path in paths
-        ]
-        return FileSource(kind, root, names)
+        return FileSource(kind, root, list(dict.fromkeys(name_in(root, path) for path in paths)))
     if (source.kind, source.root) != (kind, root):
         raise InputError(
             f"{source.root}: expected photos beside those of the database ({kind} {root}), "
@@ -116,7 +117,7 @@ def _same_source(manifest: Manifest, source: PhotoSource) -> PhotoSource:
 
 
 def _known(
-    database: Path, manifest: Manifest, source: PhotoSource
+    database: Path, manifest: Manifest, source: PhotoSource, stages: Stages
 ) -> tuple[dict[str, PhotoRow], set[str]]:
     """Which of the source's photos the database has, and which of these have not changed."""
     names = set(source.names)
@@ -125,12 +126,18 @@ def _known(
     def same(row: PhotoRow) -> bool:
         try:
             return hashlib.sha256(source.read(row.path)).hexdigest() == row.sha256
-        except ImageError:
-            return False
+        except ImageError:  # a disk that is away takes no photo out of the database
+            return True
 
-    with ThreadPoolExecutor() as pool:
-        unchanged = zip(known, pool.map(same, known.values()), strict=True)
-        return known, {name for name, is_same in unchanged if is_same}
+    unchanged: set[str] = set()
+    rows = iter(known.values())
+    with ThreadPoolExecutor() as pool, stages("Comparing", "images") as progress:
+        for start in range(0, len(known), _AT_ONCE):
+            some = list(islice(rows, _AT_ONCE))
+            together = zip(some, pool.map(same, some), strict=True)
+            unchanged |= {row.path for row, is_same in together if is_same}
+            progress(start + len(some), len(known))
+    return known, unchanged
 
 
 def _embed_more(

@@ -3,6 +3,7 @@
 A kill at any moment leaves the state before the change or the one after it.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -57,20 +58,21 @@ def remove(database: Path, ids: Sequence[int] = (), paths: Sequence[str] = ()) -
     Args:
         database: its folder.
         ids: of photos.
-        paths: as the database names them, relative to the root of its source.
+        paths: as the database names them, relative to the root of its source; or of the files, as
+            a search gives them.
 
     Raises:
         DatabaseError: a photo that the database does not have.
     """
     with changing(database) as manifest:
-        wanted_ids, wanted_paths = set(ids), set(paths)
+        wanted_ids, wanted_paths = set(ids), _names(manifest, paths)
         found = [
             row
             for row in all_rows(database, manifest)
             if row.id in wanted_ids or row.path in wanted_paths
         ]
         missing: list[int | str] = sorted(wanted_ids - {row.id for row in found})
-        missing += sorted(wanted_paths - {row.path for row in found})
+        missing += sorted(set(paths) - {wanted_paths.get(row.path) for row in found})
         if missing:
             raise DatabaseError(
                 f"{database}: expected photos it holds, found {len(missing)} that it does not, "
@@ -80,6 +82,24 @@ def remove(database: Path, ids: Sequence[int] = (), paths: Sequence[str] = ()) -
             return manifest
         manifest = without(database, next_state(manifest), [row.id for row in found])
         return publish(database, manifest, None)
+
+
+def name_in(root: Path, path: Path) -> str:
+    """What a database of a folder calls a file: relative to the folder, or else absolute."""
+    whole = Path(os.path.abspath(path))  # noqa: PTH100 - unlike absolute(), it takes .. away
+    for one in (whole, whole.resolve()):
+        for base in (root, root.resolve()):
+            if one.is_relative_to(base):
+                return one.relative_to(base).as_posix()
+    return whole.as_posix()
+
+
+def _names(manifest: Manifest, paths: Sequence[str]) -> dict[str, str]:
+    """What a database may call photos, each with what somebody called it."""
+    root = manifest.source.root
+    if manifest.source.kind in ("tar", "parquet"):
+        return {path.removeprefix(f"{root}:"): path for path in paths}
+    return {name_in(Path(root), Path(path)): path for path in paths} | {p: p for p in paths}
 
 
 def compact(

@@ -115,12 +115,16 @@ def pick_device(device: str = "auto") -> str:
     """Let "auto" become "cuda" where there is a usable GPU, else "cpu".
 
     Raises:
-        InputError: a GPU was asked for and there is none.
+        InputError: another device, or a GPU that is not there.
     """
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"--device {device}: expected a usable CUDA GPU, found none")
+    kind, _, number = device.partition(":")
+    if device != "cpu" and (kind != "cuda" or not (number.isdecimal() or device == kind)):
+        raise InputError(f"--device {device}: expected auto, cpu, cuda or cuda:NUMBER")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        found = torch.cuda.device_count() or "none"
+        raise InputError(f"--device {device}: expected a usable CUDA GPU, found {found}")
     return device
 
 

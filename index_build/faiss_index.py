@@ -83,7 +83,7 @@ def make_index(
         batches: streams the vectors; called once a pass, one or three times.
         count: how many vectors there are.
         d: their dimensions.
-        factory: what `faiss.index_factory` reads, or "auto".
+        factory: what `faiss.index_factory` reads.
         memory_limit: bytes that this may take; None is what the machine has free.
         seed: for the samples that train and measure.
         progress: told of vectors handled, over all passes.
@@ -93,8 +93,6 @@ def make_index(
         InputError: FAISS does not know the type, there are too few vectors to train it, it does
             not fit the memory, or the batches do not hold `count` vectors of `d` dimensions.
     """
-    if factory == "auto":
-        factory = choose_type(count, d, memory_limit).factory
     refuse_impossible(factory, count, d, memory_limit)
     index = empty_index(factory, d)
     passes = 1 if is_exact(index) else 3

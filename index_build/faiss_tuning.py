@@ -58,9 +58,8 @@ def tune_index(
     queries: Vectors,
     own_ids: Ids,
     truth: Ids,
-    aim: float = AIM,
 ) -> tuple[dict[str, int], float]:
-    """Set the smallest parameter that reaches a recall, or nearly the best where none does.
+    """Set the smallest parameter that reaches the recall `AIM`, or nearly the best where none does.
 
     Rounded vectors (PQ) have a ceiling of recall, which the whole effort would hardly lift.
 
@@ -69,7 +68,6 @@ def tune_index(
         queries: (n, d), vectors that the index holds.
         own_ids: (n,), the ids they are held under: nobody searches for what is known already.
         truth: (n, k) ids of the nearest others by exact search, -1 where there are fewer.
-        aim: the recall to reach.
 
     Returns:
         the parameters, which are set on the index, and the recall measured with them.
@@ -89,8 +87,8 @@ def tune_index(
     if wheel is None:
         return fixed, recall(0)
     limit = min(wheel.limit, _LARGEST[wheel.name])
-    value = _smallest(lambda tried: recall(tried) >= aim, limit)
-    if (ceiling := recall(value)) < aim:
+    value = _smallest(lambda tried: recall(tried) >= AIM, limit)
+    if (ceiling := recall(value)) < AIM:
         value = _smallest(lambda tried: recall(tried) >= ceiling - _SLACK, limit)
     reached = recall(value)
     parameters = {**fixed, wheel.name: value}

@@ -27,7 +27,8 @@ def start_or_resume(out: Path, plan: dict[str, JSON]) -> None:
     """
     path = out / PLAN
     if path.exists():
-        changed = difference(_read_plan(path), plan)
+        there = _read_plan(path)
+        changed = difference({**there, "type": plan.get("type")}, plan)  # it decides no vector
         if changed and any(out.glob(f"{IMAGES}/part-*")):
             raise DatabaseError(
                 f"{out}: holds an unfinished build of another configuration ({changed}); "

@@ -50,7 +50,7 @@ class IndexConfig:
 
     Attributes:
         type: a faiss factory string, or "auto" to choose by count and memory.
-        memory_limit: bytes that the index may take; None for no limit.
+        memory_limit: bytes that the index may take; None for what the machine has free.
         seed: of what its training draws at random.
     """
 

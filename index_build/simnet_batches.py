@@ -56,17 +56,19 @@ def cache_photos(folders: Sequence[Path], run: Path) -> tuple[Pixels, str]:
 
     Args:
         folders: photos' folders, searched recursively; what cannot be decoded is left out.
-        run: the folder for `photos-*.npy`, made unless it is there for photos of these names.
+        run: the folder for `photos-*.npy`, made unless it is there for photos of these paths.
 
     Returns:
-        (n, 72, 72, 3) uint8, and a digest of the photos' names.
+        (n, 72, 72, 3) uint8, and a digest of the photos' paths.
 
     Raises:
         InputError: no photo can be used.
     """
     places = [(source, name) for source in map(open_source, folders) for name in source.names]
     digest = hashlib.sha256(
-        "\n".join(name for _, name in places).encode("utf-8", "backslashreplace")
+        "\n".join(f"{source.root}/{name}" for source, name in places).encode(
+            "utf-8", "backslashreplace"
+        )
     )
     cache = run / f"photos-{digest.hexdigest()[:16]}.npy"
     if not cache.exists():

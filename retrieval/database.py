@@ -138,14 +138,17 @@ class ImageDatabase:
 
         Returns:
             scores (n, k) float32 cosines, descending, -inf where there are fewer than k; and ids
-            (n, k) int64, -1 there.
+            (n, k) int64, -1 there. Index types that shorten vectors (PCA, product quantisers) give
+            what they make of cosines: `max_score` is compared with that.
 
         Raises:
             InputError: another shape or type, numbers that are not finite, or k below 1.
         """
         self._check(descriptors, k)
         queries = np.ascontiguousarray(descriptors)
-        if exclude_ids is None and max_score is None and not len(self._removed):
+        total = self._index.ntotal
+        anything = exclude_ids is None and max_score is None and not len(self._removed)
+        if anything and k <= total:  # some types never end a search for more than there is
             scores, ids = self._search(queries, k, 1)
             if not len(ids) or ids.min() >= 0:
                 return scores, ids
@@ -159,7 +162,6 @@ class ImageDatabase:
                 dropped[row] |= np.isin(ids[row], excluded[number])
             return dropped
 
-        total = self._index.ntotal
         most_dropped = max(map(len, excluded), default=0)
         share = len(self.manifest.shards) and self.manifest.tombstones / total
         return search_deeper(

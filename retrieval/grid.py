@@ -8,7 +8,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ..data.images import Pixels, square
 
-_SIDE: Final = 160
+SIDE: Final = 160
+"""Of every picture, in pixels."""
+
 _GAP: Final = 8
 _LABEL: Final = 44  # two lines
 _TEXT: Final = 16
@@ -49,16 +51,16 @@ def lay_out(
         uint8 RGB.
     """
     lines = -(-len(pictures) // columns)
-    width, height = _SIDE + _GAP, _SIDE + _LABEL + _GAP
+    width, height = SIDE + _GAP, SIDE + _LABEL + _GAP
     sheet = Image.new("RGB", (columns * width + _GAP, lines * height + _GAP), "white")
     draw = ImageDraw.Draw(sheet)
     large, small = (ImageFont.load_default(size) for size in (_TEXT, _TEXT - 5))
     for i, (picture, caption, note) in enumerate(zip(pictures, captions, notes, strict=True)):
         left, top = i % columns * width + _GAP, i // columns * height + _GAP
-        sheet.paste(Image.fromarray(square(picture, _SIDE)), (left, top))
-        draw.text((left, top + _SIDE + 2), caption, "black", large)
+        sheet.paste(Image.fromarray(square(picture, SIDE)), (left, top))
+        draw.text((left, top + SIDE + 2), caption, "black", large)
         shown = _fitting(draw, note, small)
-        draw.text((left, top + _SIDE + 24), shown, (90, 90, 90), small)
+        draw.text((left, top + SIDE + 24), shown, (90, 90, 90), small)
     return np.array(sheet)
 
 
@@ -67,7 +69,7 @@ def _fitting(
 ) -> str:
     """As much of a name's end as stands under a picture."""
     shown = name
-    while draw.textlength(shown, font) > _SIDE and len(name) > 1:
+    while draw.textlength(shown, font) > SIDE and len(name) > 1:
         name = name[1:]
         shown = f"…{name}"
     return shown

@@ -8,7 +8,7 @@ import torch
 from ..data.images import decode, write_png
 from ..index_build.descriptors import Descriptor
 from .database import ImageDatabase
-from .grid import draw_grid
+from .grid import SIDE, draw_grid
 from .retriever import describe_pictures
 
 
@@ -35,7 +35,8 @@ def search_photo(
         DatabaseError: the descriptor is not the database's.
     """
     database.check_descriptor(descriptor)
-    pixels = torch.from_numpy(decode(photo)).permute(2, 0, 1)[None].float() / 255  # (1, 3, H, W)
+    seen = decode(photo, side=descriptor.input_size)  # as a build has described its photos
+    pixels = torch.from_numpy(seen).permute(2, 0, 1)[None].float() / 255  # (1, 3, S, S)
     scores, ids = database.search(describe_pictures(descriptor, pixels), k, max_score=max_score)
     found = ids[0] >= 0
     paths = database.paths(ids[0][found])
@@ -52,6 +53,8 @@ def draw_matches(database: ImageDatabase, photo: Path, matches: list[Match], out
         ImageError: one of the photos cannot be used any more.
         StorageError: the picture cannot be written.
     """
-    photos = database.photos([match.id for match in matches])
+    photos = database.photos([match.id for match in matches], SIDE)
     names = [Path(match.path).name for match in matches]
-    write_png(out, draw_grid(decode(photo), photos, [match.score for match in matches], names))
+    write_png(
+        out, draw_grid(decode(photo, side=SIDE), photos, [match.score for match in matches], names)
+    )

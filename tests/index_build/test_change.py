@@ -70,7 +70,8 @@ def test_added_photos_get_new_ids_and_old_ones_keep_theirs(photos: Path, db: Pat
     before, (rows, vectors) = paths(db), content(db)
     draw_faces(photos, 10, start=20)
     result = added(db, photos)
-    assert (result.added, result.changed, result.unchanged, result.unusable) == (10, 0, 20, 1)
+    assert (result.added, result.changed, result.unchanged, result.lost) == (10, 0, 20, 0)
+    assert result.manifest.skipped_count == 1
     after = paths(db)
     assert {path: after[path] for path in before} == before
     assert [after[f"{i:04d}.jpg"] for i in range(20, 30)] == list(range(21, 31))

@@ -81,7 +81,8 @@ def evaluate(as_json: bool, album: Path | None, **options: Any) -> None:  # noqa
     """Measure how well methods fill holes, all on the same photos with the same holes.
 
     Writes report.html, report.md, table.csv, differences.csv and results.parquet. Repeat the
-    command to go on where it was stopped; with more --methods, only these are run.
+    command to go on where it was stopped. The report shows the --methods of the command: name
+    earlier ones again beside new ones, and only the new ones are run.
     """
     from ..inpainter.evaluation import Evaluation
     from ..inpainter.evaluation import evaluate as run
@@ -97,7 +98,9 @@ def evaluate(as_json: bool, album: Path | None, **options: Any) -> None:  # noqa
     keep_freed_memory()
     outcome = run(Evaluation(**options), progress_bar)
     if as_json:
-        click.echo(json.dumps([one._asdict() for one in outcome.table], indent=1))
+        rows = [one._asdict() for one in outcome.table]
+        shown = [{key: None if value != value else value for key, value in r.items()} for r in rows]
+        click.echo(json.dumps(shown, indent=1))
         return
     holding = sum(bool(one.better) for one in outcome.differences)
     if outcome.differences:

@@ -52,8 +52,20 @@ _path = click.Path(path_type=Path)
 )
 @click.option("--black-holes", is_flag=True, help="The mask's holes are black.")
 @click.option("--overwrite", is_flag=True, help="In folders: paint again what is there.")
-@click.option("--size", default=128, show_default=True, help="Side at which networks paint.")
-@click.option("--seed", default=0, show_default=True, help="Of grain and of --auxiliary.")
+@click.option(
+    "--size",
+    default=128,
+    show_default=True,
+    type=click.IntRange(16, 4096),
+    help="Side at which networks paint.",
+)
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Of grain and of --auxiliary.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1...")
 @click.option(
     "--verify",
@@ -142,7 +154,7 @@ def _say_result(
         click.echo(json.dumps({"photo": str(photo), "out": str(out), "squares": squares}, indent=1))
         return
     if not squares:
-        click.echo(f"{out}: the mask is empty, the photo is untouched")
+        click.echo(f"{out}: no pixel of the mask is white, the photo is untouched")
         return
     click.echo(f"{out}: {len(squares)} square{'s' * (len(squares) > 1)} painted")
     for number, square in enumerate(squares, 1):
@@ -162,7 +174,7 @@ def _say_report(out: Path, report: "Report", *, as_json: bool) -> None:
     else:
         click.echo(f"{out}: {report.done:,} photos written, {report.kept:,} were there already")
         for path in report.untouched:
-            click.echo(f"{path}: the mask is empty, the photo is untouched")
+            click.echo(f"{path}: no pixel of the mask is white, the photo is untouched")
         for _, reason in report.failed:
             click.echo(f"failed: {reason}", err=True)
     if report.failed:

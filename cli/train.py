@@ -46,12 +46,32 @@ _SHARED = [
     click.option("--out", type=_path(), required=True, help="Folder of the run."),
     click.option("--resume", is_flag=True, help="Go on from the last state in --out, if any."),
     click.option("--stage", "stages", type=_StageType(), multiple=True, help="Repeat for several."),
-    click.option("--learning-rate", type=float, help="In place of the recipe's."),
-    click.option("--check-every", type=int, help="Steps between checkpoints."),
-    click.option("--patience", type=int, help="End after so many checks without a better network."),
-    click.option("--seed", default=0, show_default=True, help="Of weights, order and mirroring."),
-    click.option("--minutes", type=float, help="End after so long, to be resumed."),
-    click.option("--workers", default=2, show_default=True, help="Processes that make batches."),
+    click.option(
+        "--learning-rate",
+        type=click.FloatRange(0, min_open=True),
+        help="In place of the recipe's.",
+    ),
+    click.option("--check-every", type=click.IntRange(1), help="Steps between checkpoints."),
+    click.option(
+        "--patience",
+        type=click.IntRange(1),
+        help="End after so many checks without a better network.",
+    ),
+    click.option(
+        "--seed",
+        default=0,
+        show_default=True,
+        type=click.IntRange(0),
+        help="Of weights, order and mirroring.",
+    ),
+    click.option("--minutes", type=click.FloatRange(0), help="End after so long, to be resumed."),
+    click.option(
+        "--workers",
+        default=2,
+        show_default=True,
+        type=click.IntRange(0),
+        help="Processes that make batches.",
+    ),
     click.option(
         "--precision",
         type=click.Choice(["auto", "float32", "bfloat16"]),
@@ -238,7 +258,13 @@ def dcgan(photos: Path, width: int, **options: Any) -> None:  # noqa: ANN401 - s
 @click.option("--strokes", default="synthetic", show_default=True, help="As for pconv.")
 @click.option("--out", type=_path(), required=True, help="Folder of the run.")
 @click.option("--steps", type=click.IntRange(1), default=1800, show_default=True, help="Batches.")
-@click.option("--seed", default=0, show_default=True, help="Of weights, batches and holes.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Of weights, batches and holes.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--resume", is_flag=True, help="Go on from the last state in --out, if any.")
 def simnet(

@@ -197,7 +197,7 @@ def _upright(image: ImageFile, whole: tuple[int, int]) -> tuple[Image.Image, boo
     return image.transpose(turn), swaps
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image, ground: str = "white") -> Image.Image:
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
         return _from_16_bits(image)
     if image.mode in ("I", "F"):
@@ -205,9 +205,9 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if not image.has_transparency_data:
         return image if image.mode == "RGB" else image.convert("RGB")
     rgba = image.convert("RGBA")
-    white = Image.new("RGB", image.size, "white")
-    white.paste(rgba, mask=rgba.getchannel("A"))
-    return white
+    flat = Image.new("RGB", image.size, ground)
+    flat.paste(rgba, mask=rgba.getchannel("A"))
+    return flat
 
 
 def _from_16_bits(image: Image.Image) -> Image.Image:
@@ -259,7 +259,7 @@ def read_mask(
     """Read a hole mask.
 
     Args:
-        path: a picture; pixels of a grey value of 128 or more are holes.
+        path: a picture; see `mask_of`.
         size: (height, width) to resize to, taking the nearest pixel.
         black_holes: the file has its holes black instead, as published QD-IMD masks do.
 
@@ -269,8 +269,18 @@ def read_mask(
     Raises:
         ImageError: the file cannot be used.
     """
-    grey = np.asarray(Image.fromarray(decode(path)).convert("L"))
-    mask: NDArray[np.bool_] = (grey < 128) if black_holes else (grey >= 128)
+    try:
+        content = read_file(path)
+        with open_image(content) as image:
+            check_size(image, content, MAX_PIXELS)
+            whole = image.size
+            image.load()
+            mask = mask_of(_upright(image, whole)[0], black_holes=black_holes)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
+    except Exception as error:  # Pillow raises a dozen types on damaged files
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ImageError(f"{path}: damaged, it cannot be decoded: {reason}") from error
     if size is not None and size != mask.shape:
         rows, columns = (
             ((np.arange(new) + 0.5) * old / new).astype(np.intp)
@@ -278,6 +288,21 @@ def read_mask(
         )
         mask = mask[rows[:, None], columns]
     return mask
+
+
+def mask_of(image: Image.Image, *, black_holes: bool = False) -> NDArray[np.bool_]:
+    """The holes of a picture of any mode: what is at least half as bright as white (128 of 255).
+
+    What is transparent is no hole: white paint on an empty layer is a mask.
+
+    Returns:
+        bool (H, W), True in holes.
+
+    Raises:
+        ImageError: a mode of which nobody says what is white.
+    """
+    grey = np.asarray(_to_rgb(image, "white" if black_holes else "black").convert("L"))
+    return np.asarray(grey < 128 if black_holes else grey >= 128)
 
 
 def write_mask(path: Path, mask: NDArray[np.bool_]) -> None:

@@ -102,7 +102,7 @@ class StrokeBank:
         self.categories = tuple(sorted({batch.category for batch in self._batches}))
 
     @classmethod
-    def open(cls, path: Path) -> "StrokeBank":
+    def open(cls, path: str | Path) -> "StrokeBank":
         """Map the file of a stroke bank; strokes are read from disk when they are asked for.
 
         Raises:

@@ -119,8 +119,8 @@ class ThisProcess:
 
 
 def build_index(
-    photos: Path,
-    out: Path,
+    photos: str | Path,
+    out: str | Path,
     config: BuildConfig | None = None,
     stages: Stages = silently,
     *,
@@ -146,6 +146,7 @@ def build_index(
         DatabaseError: `out` holds something else, or a build of another configuration.
         StorageError: a file cannot be written.
     """
+    photos, out = Path(photos), Path(out)
     config, engine = config or BuildConfig(), engine or ThisProcess()
     source = open_source(photos, exclude=out)
     names = source.names

@@ -16,6 +16,7 @@ from ..data.sources import open_source
 from ..data.strokes import synthetic_bank
 from ..errors import InputError
 from ..index_build.build import build_index
+from ..index_build.manifest import MANIFEST, PLAN
 from ..index_build.publish import Stages
 from .checkpoint import load
 from .dcgan import Generator, generate_faces
@@ -63,6 +64,8 @@ def write_demo(folder: Path, photos: Path | None, bar: Stages) -> Path:
     listed, held_out = _generated(folder / "faces") if photos is None else _given(photos, folder)
     database = folder / "database"
     if database.exists():
+        if not any((database / name).exists() for name in (MANIFEST, PLAN)):
+            raise InputError(f"{database}: expected a database to replace, found something else")
         shutil.rmtree(database)  # of the demo before: its photos may be others
     manifest = build_index(listed, database, stages=bar)
     inpainter = Inpainter.load(database)
@@ -90,7 +93,7 @@ def _given(photos: Path, folder: Path) -> tuple[Path, list[Pixels]]:
     """A list of the user's photos, less a few that are held out, and these."""
     if not photos.is_dir():
         raise InputError(f"{photos}: expected a folder of photos, found none")
-    source = open_source(photos)
+    source = open_source(photos, exclude=folder)
     if len(source.names) <= _HELD_OUT:
         raise InputError(f"{photos}: expected more than {_HELD_OUT} photos to hold some out")
     held = {source.names[i * len(source.names) // _HELD_OUT] for i in range(_HELD_OUT)}

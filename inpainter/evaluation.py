@@ -16,6 +16,7 @@ for; those whose blocks are there are not run again. So the same command goes on
 stopped, and one with more methods adds them.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ from .measure.report import write_report
 from .measure.results import Summary, join, summarise, write_csv
 from .measure.work import Work, run
 from .train.jitter import side_with_room
-from .train.photo_cache import cache_photos
+from .train.photo_cache import PhotoCache, cache_photos
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ class Evaluation:
     sheet: int = 16
 
     def __post_init__(self) -> None:
+        if len(set(self.shapes)) < len(self.shapes):
+            raise InputError(f"shapes: expected each once, found {', '.join(self.shapes)}")
         if unknown := set(self.shapes) - set(SHAPES):
             raise InputError(f"shapes: expected some of {', '.join(SHAPES)}; found {unknown}")
         if not self.methods:
@@ -143,10 +146,18 @@ def evaluate(config: Evaluation, stages: Stages = silently) -> Outcome:
     cases, people = _open(config, stages)
     _claim(config.out, cases)
     device = pick_device(config.device)
-    work = Work(cases, config.out / "parts", device, config.seed, people)
+    hashes = _hashes(config.photos, cases.cache) if config.databases else {}
+    work = Work(cases, config.out / "parts", device, config.seed, people, hashes)
     with stages("Filling", "photos") as progress:
         run(work, planned, config.workers, progress)
     return _report(config, work, planned)
+
+
+def _hashes(photos: Path, cache: PhotoCache) -> dict[int, str]:
+    """SHA-256 of the files that the rows of a cache were decoded from."""
+    source = open_source(photos)
+    read = ((row, source.read(cache.names[row])) for row in cache.usable.tolist())
+    return {row: hashlib.sha256(content).hexdigest() for row, content in read}
 
 
 def _open(config: Evaluation, stages: Stages) -> tuple[Cases, People | None]:
@@ -155,10 +166,12 @@ def _open(config: Evaluation, stages: Stages) -> tuple[Cases, People | None]:
     if config.album:
         cache, people = open_album(config.photos, config.out, config.size, stages)
     else:
-        source = open_source(config.photos)
+        source = open_source(config.photos, exclude=config.out)
         side = side_with_room(config.size, config.jitter)
         cache = cache_photos(source, source.names, config.out / "photos", side)
     rows = people.rows if people else cache.usable
+    if not len(rows):
+        raise InputError(f"{config.photos}: expected persons with several photos, found none")
     if config.limit is not None:
         rows = np.sort(np.random.default_rng([config.seed, 0x11]).permutation(rows)[: config.limit])
     units = people.persons if people else None
@@ -220,6 +233,8 @@ def _claim(out: Path, cases: Cases) -> None:
     except ValueError as error:
         raise InputError(f"{path}: expected a report's settings: {error}") from error
     wanted = json.loads(json.dumps(cases.settings))
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: expected a report's settings, found {type(found).__name__}")
     if differing := [key for key in wanted if found.get(key) != wanted[key]]:
         raise InputError(
             f"{out}: holds a report on other {' and '.join(differing)}; name another folder"

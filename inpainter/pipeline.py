@@ -121,7 +121,7 @@ class Inpainter:
         if self.k and similar is None:
             raise InputError(
                 f"{self.k} similar photos are to be borrowed from: expected a database or "
-                "reference photos, found neither"
+                "reference photos, found neither; K = 0 (-k 0) borrows from the photo alone"
             )
         self._place = torch.device(pick_device(device))
         layout = torch.channels_last
@@ -133,12 +133,12 @@ class Inpainter:
     @classmethod
     def load(
         cls,
-        database: Path | None = None,
+        database: str | Path | None = None,
         *,
         coarse: str | Path | None = None,
         network: str | Path = OUR_OWN,
         k: int | None = None,
-        references: Sequence[Path] = (),
+        references: Sequence[str | Path] = (),
         auxiliary: Auxiliary = "database",
         size: int = 128,
         seed: int = 0,
@@ -169,6 +169,9 @@ class Inpainter:
             DatabaseError: the database cannot be used.
             ImageError: a reference photo cannot be used.
         """
+        database = None if database is None else Path(database)
+        if references and auxiliary != "database":
+            raise InputError(f"{auxiliary} photos: expected no reference photos beside them")
         last, finder = load_last(network), default_finder()
         if k is None and isinstance(last, CopyUNet):  # which takes what there is
             there = len(references) or (read_manifest(database).count if database else USUAL_K)
@@ -179,7 +182,7 @@ class Inpainter:
             similar = Noise(k)
         elif k and references:
             descriptor = load_descriptor(DescriptorConfig(), device)
-            similar = Chosen(references, descriptor, k, size, finder)
+            similar = Chosen([*map(Path, references)], descriptor, k, size, finder)
         elif k and database is not None:
             similar = from_database(database, k, size, auxiliary, device, verify)
         first = load_coarse(coarse or coarse_of(last))
@@ -265,8 +268,8 @@ class Inpainter:
         return laid_out.copy_(tensor)
 
     def names(self, ids: Tensor) -> list[str]:
-        """What the photos of ids (n,) are called, as a result has them."""
-        return self._similar.names(ids.tolist()) if self._similar and self.k else []
+        """What the photos of a result's ids (P, K) are called: P K names, one after another."""
+        return self._similar.names(ids.flatten().tolist()) if self._similar and self.k else []
 
     def _begin(self, canvas: Canvas) -> "_Work":
         """Find the faces at the holes, and plan the squares."""

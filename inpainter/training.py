@@ -204,13 +204,16 @@ class _Run:
             for batch in r.waiting(self._loader()):
                 scalars = self._step(batch)
                 self.place = replace(self.place, step=self.place.step + 1)
-                r.tell(self.place.step, scalars)
                 late = self._late(started)
                 last = self.place.step == self.recipe.steps
-                if last or late or self.place.step % self.recipe.check_every == 0:
+                due = last or self.place.step % self.recipe.check_every == 0
+                r.tell(self.place.step, scalars, due=due or late)  # before a state is written
+                if due:
                     self._check(r)
-                    if late or self._out_of_patience():
-                        break
+                elif late and processes.is_main_process:  # off schedule nothing is chosen
+                    self.state.save(self.place)
+                if late or (due and self._out_of_patience()):
+                    break
         processes.wait_for_everyone()
 
     def _loader(self) -> Iterator[Batch]:

@@ -70,7 +70,7 @@ class ImageDatabase:
 
     @classmethod
     def open(
-        cls, folder: Path, verify: Level = "full", *, photos: Path | None = None
+        cls, folder: str | Path, verify: Level = "full", *, photos: str | Path | None = None
     ) -> "ImageDatabase":
         """Check a database's files and open it; the vectors stay on disk until they are searched.
 
@@ -86,10 +86,11 @@ class ImageDatabase:
             DependencyError: FAISS is not installed.
         """
         import_faiss()
+        folder, moved = Path(folder), None if photos is None else Path(photos)
         for _ in range(_ATTEMPTS):
             manifest = open_checked(folder, verify)
             try:
-                return cls(folder, manifest, photos)
+                return cls(folder, manifest, moved)
             except DatabaseError:
                 if read_manifest(folder) == manifest:
                     raise

@@ -23,19 +23,26 @@ class Match(NamedTuple):
 def search_photo(
     database: ImageDatabase,
     descriptor: Descriptor,
-    photo: Path,
+    photo: str | Path,
     k: int,
     *,
     max_score: float | None = None,
 ) -> list[Match]:
     """The k photos of a database that resemble a photo, the most similar first.
 
+    Args:
+        database: where to look.
+        descriptor: the one that the database was built with.
+        photo: a picture's file.
+        k: how many; fewer come back where there are fewer.
+        max_score: photos more similar than this, copies, are left out.
+
     Raises:
         ImageError: the photo cannot be used.
         DatabaseError: the descriptor is not the database's.
     """
     database.check_descriptor(descriptor)
-    seen = decode(photo, side=descriptor.input_size)  # as a build has described its photos
+    seen = decode(Path(photo), side=descriptor.input_size)  # as a build has described its photos
     pixels = torch.from_numpy(seen).permute(2, 0, 1)[None].float() / 255  # (1, 3, S, S)
     scores, ids = database.search(describe_pictures(descriptor, pixels), k, max_score=max_score)
     found = ids[0] >= 0

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..data.files import replacing
 from ..data.progress import Progress, silent
 from ..errors import InputError
+from ..index_build.descriptors import Descriptor, Whitened
 from ..index_build.exact import Ids, TopK, Vectors, blocks
 from ..index_build.store import Manifest, all_rows, iter_vectors
 from .database import ImageDatabase
@@ -93,6 +94,11 @@ def write_neighbors(
             columns = [pa.array(ids), _rows(best.ids), _rows(scores)]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
     return Written(max_score, short)
+
+
+def known_copy_score(descriptor: Descriptor) -> float | None:
+    """The cosine above which photos are copies, or None where it was not measured."""
+    return None if isinstance(descriptor, Whitened) else COPY_SCORES.get(descriptor.name)
 
 
 def copy_score(manifest: Manifest) -> float:

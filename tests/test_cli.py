@@ -73,3 +73,28 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path: Path) -> No
     assert not (tmp_path / "masks.parquet").exists()
     subprocess.run([*COMMAND, *masks], check=True, capture_output=True)
     assert len(list((tmp_path / "train").glob("*.png"))) == 40000
+
+
+def test_what_the_system_refuses_is_one_line_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> None:
+        raise PermissionError(13, "Permission denied", "secret")
+
+    monkeypatch.setattr("simpaint.index_build.manifest.read_manifest", refuse)
+    result = CliRunner().invoke(main, ["index", "info", str(tmp_path)])
+    assert result.exit_code == 2
+    assert result.output == "Error: PermissionError: [Errno 13] Permission denied: 'secret'\n"
+
+
+@pytest.mark.parametrize("device", ["gpu", "mps", "cuda:x", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/a.jpg").touch()
+    arguments = ["index", "build", "photos", "--out", "db", "--device", device]
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert f"--device {device}: expected" in result.output

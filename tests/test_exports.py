@@ -22,7 +22,8 @@ PUBLIC = {
         Result SimUNet Stage UNetConfig VARIANTS build_unet evaluate inpainting_loss
     """,
     "simpaint.retrieval": """
-        ImageDatabase NeighborTable Retrieved Retriever read_neighbors write_neighbors
+        ImageDatabase Match NeighborTable Retrieved Retriever describe_pictures read_neighbors
+        search_photo write_neighbors
     """,
 }
 

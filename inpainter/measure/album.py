@@ -78,7 +78,7 @@ def open_album(
         InputError: no folder of folders, or no faces.
         DependencyError: dlib is not installed.
     """
-    source = open_source(folder)
+    source = open_source(folder, exclude=out)
     persons = _persons(source.names)
     if np.bincount(persons).max(initial=0) < 2 or not any("/" in name for name in source.names):
         raise InputError(f"{folder}: expected a folder of photos for each person, found none")

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...errors import InputError
 from ...index_build.exact import Ids
 from ..losses import composite
 from ..methods.signature import Method
@@ -73,7 +74,7 @@ class Auxiliaries:
         """
         self._numbers, self._excluded = numbers, excluded
         self.shown = _nothing(len(numbers))
-        if self._library is not None and self._kind not in ("random", "noise"):
+        if self._library is not None and self._kind != "noise":
             self._truth = self._library.describe(truth)
             copies = self._library.copies(self._truth)
             self._excluded = [np.union1d(a, b) for a, b in zip(copies, excluded, strict=True)]
@@ -93,10 +94,13 @@ class Auxiliaries:
 
     def _random(self, k: int) -> Shown:
         assert self._all is not None  # noqa: S101 - as above
-        pairs = zip(self._numbers, self._excluded, strict=True)
-        ids = np.stack(
-            [self._rng(n).choice(np.setdiff1d(self._all, no), k, replace=False) for n, no in pairs]
-        )
+        rows = []
+        for number, excluded in zip(self._numbers, self._excluded, strict=True):
+            left = np.setdiff1d(self._all, excluded)
+            if len(left) < k:
+                raise InputError(f"random: expected {k} photos for every case, found {len(left)}")
+            rows.append(self._rng(number).choice(left, k, replace=False))
+        ids = np.stack(rows)
         return Shown(ids, np.empty((len(ids), 0), np.float32))
 
     def _found(self, library: Library, photos: Tensor, masks: Tensor, k: int) -> Shown:

@@ -18,6 +18,7 @@ from .metrics import METRICS, Floats, Metric
 from .results import groups_of, values_of
 
 RESAMPLES: Final = 2000
+_LEAST_UNITS: Final = 10  # resamples of fewer are too much alike to tell
 LEVEL: Final = 0.95
 
 
@@ -32,7 +33,8 @@ class Difference(NamedTuple):
         difference: a's number less b's; of sharpness, a's distance from 1 less b's.
         low: lower end of the 95 % interval.
         high: its upper end.
-        better: the label of the better method, or "" where the interval holds 0.
+        better: the label of the better method, or "" where the interval holds 0, is not a number,
+            or comes from fewer than 10 units.
     """
 
     bucket: str
@@ -56,14 +58,17 @@ def differences(table: pa.Table, seed: int) -> Iterator[Difference]:
     for number, group in enumerate(groups_of(table)):
         rows = table.filter(pc.equal(table["bucket"], group))
         own = [rows.filter(pc.equal(rows["method"], method)) for method in methods]
-        draws = resample(own[0]["unit"].to_numpy(), np.random.default_rng([seed, number]))
+        units = own[0]["unit"].to_numpy()
+        draws = resample(units, np.random.default_rng([seed, number]))
+        enough = len(np.unique(units)) >= _LEAST_UNITS
         for name, metric in METRICS.items():
             if metric.of in table.column_names and name != "sharpness_mean":
                 numbers = [values_of(one, metric) for one in own]
                 tops, bottoms = (np.stack(column, axis=1) for column in zip(*numbers, strict=True))
                 for (i, a), (j, b) in combinations(enumerate(methods), 2):
                     found = _compare(metric, draws, tops[:, [i, j]], bottoms[:, [i, j]])
-                    better = "" if found[1] <= 0 <= found[2] else _better(metric, found[0], a, b)
+                    holds = enough and (found[1] > 0 or found[2] < 0)  # neither where not a number
+                    better = _better(metric, found[0], a, b) if holds else ""
                     yield Difference(group, name, a, b, *found, better)
 
 

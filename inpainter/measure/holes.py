@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, get_args
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -167,7 +168,13 @@ def _listed(folder: Path, *, black: bool) -> tuple[list[str], bool]:
             raise InputError(f"{folder}: expected a folder of masks, or `balanced`; found nothing")
         names = open_source(folder).names
     else:
-        table = pq.read_table(folder / TABLE, columns=["file", "split"])
+        try:
+            table = pq.read_table(folder / TABLE, columns=["file", "split"])
+        except pa.ArrowException as error:
+            reason = " ".join(str(error).split())
+            raise InputError(
+                f"{folder / TABLE}: expected a table of masks, found: {reason}"
+            ) from error
         test = table.filter(pc.equal(table["split"], "test"))
         names = (test if len(test) else table)["file"].to_pylist()
         black = bool(json.loads((folder / "settings.json").read_text("utf-8"))["black_holes"])

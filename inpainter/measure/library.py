@@ -16,7 +16,7 @@ from ...index_build.store import all_rows
 from ...retrieval.copies import distinct
 from ...retrieval.database import ImageDatabase
 from ...retrieval.deep_search import Scores
-from ...retrieval.neighbors import COPY_SCORES
+from ...retrieval.neighbors import known_copy_score
 from ...retrieval.retriever import describe_pictures
 from ..train.batches import to_float
 from ..train.photo_cache import PhotoCache
@@ -61,7 +61,7 @@ class Library:
         if database is not None:
             database.check_descriptor(descriptor)
         self.database, self.descriptor, self.album = database, descriptor, album
-        self.copy_score = COPY_SCORES.get(descriptor.name)
+        self.copy_score = known_copy_score(descriptor)
 
     def ids(self) -> Ids:
         """Every photo's id."""

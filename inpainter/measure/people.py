@@ -72,6 +72,8 @@ class People:
                 for number in one["neighbors"]
             ]
             lines += [f"{method} {np.mean(same):.0%}"] if same else []
+        if not lines:
+            return "No method was shown similar photos."
         return (
             f"Of the similar photos that were shown, these are of the person: {', '.join(lines)}."
         )
@@ -95,9 +97,9 @@ class People:
         to_truth = np.linalg.norm(vectors - self.faces[rows], axis=1)
         to_others = np.empty(len(rows))
         for i, row in enumerate(rows):
-            same = self.persons == self.persons[row]
-            same[row] = False
-            distances = np.linalg.norm(vectors[i] - self.faces[same], axis=1)
+            usable = self.cache.usable
+            others = usable[(self.persons[usable] == self.persons[row]) & (usable != row)]
+            distances = np.linalg.norm(vectors[i] - self.faces[others], axis=1)
             to_others[i] = distances.mean() if len(distances) else np.nan
         return {"identity_truth": to_truth.astype(np.float64), "identity_others": to_others}
 

@@ -1,7 +1,7 @@
 """The work of an evaluation: blocks of cases painted and measured, in one or several processes."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -15,8 +15,10 @@ from torch import Tensor
 from ...data.images import Pixels
 from ...data.progress import Progress
 from ...data.workers import Workers
+from ...errors import InputError
 from ...index_build.build import database_descriptor
 from ...index_build.descriptors import DescriptorConfig, load_descriptor
+from ...index_build.store import all_rows, read_manifest
 from ...retrieval.database import ImageDatabase
 from ..methods import Method, build_method
 from ..train.batches import to_float
@@ -39,6 +41,7 @@ class Work:
         device: where networks run.
         seed: of random auxiliaries.
         people: who is on the photos, if each person has several.
+        hashes: SHA-256 of the files of the cache's rows, by which a database may have them too.
     """
 
     cases: Cases
@@ -46,6 +49,7 @@ class Work:
     device: str
     seed: int
     people: People | None = None
+    hashes: Mapping[int, str] = field(default_factory=dict)
 
     def of(self, planned: Planned) -> Parts:
         """The blocks of a method."""
@@ -64,6 +68,7 @@ class Worker:
         self._work = work
         self._ready: dict[Planned, _Ready] = {}
         self._libraries: dict[Path, Library] = {}
+        self._files: dict[Path, dict[str, list[int]]] = {}
 
     def run(self, planned: Planned, start: int, stop: int) -> int:
         """Paint, measure and write one block; the number of its cases."""
@@ -112,8 +117,9 @@ class Worker:
         photos = truth.float() / 255
         ready.similar.begin(numbers, photos, self._excluded(planned, rows))
         begun = perf_counter()
-        painted = ready.method(photos * (1 - holes), holes)
+        painted = ready.method(photos * (1 - holes), holes.clone())  # not ours to be changed
         seconds = (perf_counter() - begun) / len(numbers)
+        _check(painted, photos, planned.source)
         filled = composite_8bit(painted, truth, holes)
         values: dict[str, Any] = dict(measure(filled, truth, holes))
         if self._work.people is not None:
@@ -128,6 +134,29 @@ class Worker:
         }
 
     def _excluded(self, planned: Planned, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """What no query may find, besides what looks like a copy of the truth."""
+        files = [self._same_files(planned, int(row)) for row in rows]
+        pairs = zip(files, self._hidden(planned, rows), strict=True)
+        return [np.union1d(np.array(same, np.int64), hidden) for same, hidden in pairs]
+
+    def _same_files(self, planned: Planned, row: int) -> list[int]:
+        """Ids of the database's photos that are this very file, or another of the person's."""
+        people, database = self._work.people, planned.database
+        if database is None or database == ALBUM_ONLY:
+            return []
+        if database not in self._files:
+            ids: dict[str, list[int]] = {}
+            manifest = read_manifest(database)
+            for one in all_rows(database, manifest):
+                ids.setdefault(one.sha256, []).append(one.id)
+            self._files[database] = ids
+        same = [row]
+        if people is not None and planned.auxiliary != "album":
+            same = np.flatnonzero(people.persons == people.persons[row]).tolist()
+        hashes = (self._work.hashes.get(other, "") for other in same)
+        return [photo for sha256 in hashes for photo in self._files[database].get(sha256, [])]
+
+    def _hidden(self, planned: Planned, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         people, cases = self._work.people, self._work.cases
         if people is not None:
             return [people.excluded(row, planned.auxiliary) for row in rows]
@@ -136,6 +165,17 @@ class Worker:
             whole = torch.from_numpy(cases.cache.photos(rows, cases.size))
             return library.copies(library.describe(to_float(whole)))
         return [np.empty(0, np.int64)] * len(rows)
+
+
+def _check(painted: object, photos: Tensor, source: str) -> None:
+    """Refuse what cannot be a picture of a method."""
+    wanted = f"{source}: expected a tensor {tuple(photos.shape)} of finite numbers, found "
+    if not isinstance(painted, Tensor):
+        raise InputError(wanted + type(painted).__name__)
+    if painted.shape != photos.shape or not painted.is_floating_point():
+        raise InputError(f"{wanted}{painted.dtype} {tuple(painted.shape)}")
+    if not painted.isfinite().all():
+        raise InputError(wanted + "others")
 
 
 def _tensors(block: Block, part: slice) -> tuple[Tensor, Tensor]:

@@ -16,5 +16,7 @@ def biharmonic(photos: Tensor, masks: Tensor) -> Tensor:
 def _fill(photo: Pixels, hole: NDArray[np.bool_]) -> NDArray[np.generic]:
     from skimage.restoration import inpaint_biharmonic
 
+    if hole.all():  # nothing to continue
+        return np.full_like(photo, 128)
     filled: NDArray[np.float64] = inpaint_biharmonic(photo, hole, channel_axis=-1)
     return np.clip(filled * 255, 0, 255)

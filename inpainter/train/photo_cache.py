@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,17 +102,19 @@ def cache_photos(
         progress: told of photos done.
 
     Raises:
-        InputError: none can be used, or `folder` caches other photos or another size.
+        InputError: none can be used, or `folder` caches other photos or another size, or photos
+            that were changed since.
         StorageError: the folder cannot be written.
     """
     make_folder(folder)
     plan = {"format": 1, "root": str(source.root), "size": size, "names": list(names)}
+    plan["files"] = _stamp(source, names)
     if not (folder / _PLAN).exists():
         _write_json(folder / _PLAN, plan)
-    elif (found := _read_plan(folder)) != plan:
+    elif (found := {"files": plan["files"]} | _read_plan(folder)) != plan:
         differing = ", ".join(key for key in plan if found.get(key) != plan[key])
         raise InputError(
-            f"{folder}: caches other photos (another {differing}); name another folder"
+            f"{folder}: caches other photos (another {differing}): delete it or name another folder"
         )
 
     def read(name: str) -> Pixels | str:
@@ -130,6 +133,17 @@ def cache_photos(
         name, reason = next(iter(cache.unusable.items()))
         raise InputError(f"none of {len(names)} files can be used as a photo; {name}: {reason}")
     return cache
+
+
+def _stamp(source: PhotoSource, names: Sequence[str]) -> str:
+    """Changes when a file does: a hash of sizes and times."""
+    files = [source.root / name for name in names] if source.root.is_dir() else [source.root]
+    digest = hashlib.sha256()
+    for file in files:
+        with suppress(OSError):
+            status = file.stat()
+            digest.update(f"{status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 def _write_block(

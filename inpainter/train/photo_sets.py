@@ -14,7 +14,7 @@ from ...errors import InputError
 from ...index_build.build import database_descriptor
 from ...index_build.store import all_rows, iter_vectors
 from ...retrieval.database import ImageDatabase
-from ...retrieval.neighbors import copy_score, read_neighbors
+from ...retrieval.neighbors import copy_score, known_copy_score, read_neighbors
 from ...retrieval.retriever import describe_pictures
 from .batches import PhotoSet, to_float
 from .finder import Finder
@@ -101,7 +101,7 @@ class Shelf:
         return PhotoSet(self.cache, rows[complete], self.cache, neighbors[complete])
 
     def similar_to(self, photos: PhotoCache, k: int) -> PhotoSet:
-        """Photos that are not in the database, each with the k most similar ones in it.
+        """Other photos, each with the k most similar ones of the database that are no copies of it.
 
         Raises:
             InputError: fewer than k can be found for a photo.
@@ -111,7 +111,8 @@ class Shelf:
         for start in range(0, len(rows), _BATCH):
             pixels = photos.photos(rows[start : start + _BATCH])
             vectors.append(describe_pictures(descriptor, to_float(torch.from_numpy(pixels))))
-        _, ids = self._database.search(np.concatenate(vectors), k)
+        copies = known_copy_score(descriptor)
+        _, ids = self._database.search(np.concatenate(vectors), k, max_score=copies)
         neighbors = self._rows(ids)
         if (neighbors < 0).any():
             raise InputError(

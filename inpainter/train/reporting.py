@@ -63,14 +63,14 @@ class Reporter:
             self._photos += len(batch["photos"]) * self._processes
             yield batch
 
-    def tell(self, step: int, scalars: Mapping[str, Tensor]) -> None:
-        """Report after a step.
+    def tell(self, step: int, scalars: Mapping[str, Tensor], *, due: bool = False) -> None:
+        """Report after a step, if enough steps or time have passed, or it is `due`.
 
         Raises:
             SimpaintError: a loss is infinite or not a number.
         """
         line_due = time.monotonic() - self._line_at >= LINE_EVERY
-        if line_due or step % SCALARS_EVERY == 0:
+        if line_due or due or step % SCALARS_EVERY == 0:
             values = {name: float(value) for name, value in scalars.items()}
             _refuse_infinite(values, step)
             self._scalars("train", step, values)
@@ -125,6 +125,6 @@ def _refuse_infinite(values: Mapping[str, float], step: int) -> None:
     for name, value in values.items():
         if not abs(value) < float("inf"):
             raise SimpaintError(
-                f"{name} is {value} at step {step}: lower the learning rate or clip gradients, "
-                "and resume from the last state"
+                f"{name} is {value} at step {step}: begin again with a lower learning rate; the "
+                "network that was kept last is whole, as --initial"
             )

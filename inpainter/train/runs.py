@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import nn
 
+from ...data.files import sha256
 from ...data.masks import MaskConfig, Shape
 from ...data.strokes import StrokeBank
 from ...errors import InputError
@@ -50,7 +51,8 @@ class PaintingRun:
         feature_weights: a file of its weights in place of the shipped or downloaded ones.
         initial: weights to begin with in place of random ones; those of a Sim-K with a smaller K
             begin as a network that does not look at the neighbors it has not seen yet.
-        coarse: for "copy", the network that paints the coarse picture: a shipped name or a path.
+        coarse: for "copy", the networks that paint the coarse picture: shipped names or paths,
+            joined by "+".
         crispness: for "copy", how much detail of similar photos is added; see `CopyConfig`.
         sharpness: weight of `losses.sharpness_loss`.
         adversarial: weight of a judge's verdict in the loss; 0 trains without one.
@@ -115,7 +117,7 @@ def train_painting(
         the path of the network that was kept.
     """
     network = _network(run)
-    coarse = _coarse(run.coarse) if run.coarse else None
+    coarse = None if run.coarse is None else _coarse(run.coarse)
     photos, validation, finder = _photo_sets(
         run, Caches(caches, recipe.cached, progress=in_lines(say, "photos decoded"))
     )
@@ -157,6 +159,10 @@ def train_painting(
         "coarse network's weights": _sha256(coarse),
         "bn_frozen": run.bn_frozen,
     }
+    if validation is not None:
+        settings["validation photos"] = validation.photos.fingerprint
+    if run.neighbors is not None:
+        settings["neighbors"] = sha256(run.neighbors)
     return _train(task, batches, recipe, options, settings, say)
 
 
@@ -195,8 +201,7 @@ def _network(run: PaintingRun) -> PConvUNet | SimUNet | CopyUNet:
 
 def _new_network(run: PaintingRun) -> PConvUNet | SimUNet | CopyUNet:
     if run.kind == "copy":
-        coarse = run.coarse or CopyConfig.coarse
-        return CopyUNet(CopyConfig(coarse=coarse, crispness=run.crispness))
+        return CopyUNet(CopyConfig(coarse=cast("str", run.coarse), crispness=run.crispness))
     if run.variant not in VARIANTS:
         raise InputError(f"--variant {run.variant}: expected one of {', '.join(VARIANTS)}")
     return build_unet(UNetConfig(run.kind, VARIANTS[run.variant], run.k))

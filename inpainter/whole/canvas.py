@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from ...data.images import Pixels, read_mask
+from ...data.images import Pixels, mask_of, read_mask
 from ...data.photo_files import PhotoFile, open_photo
 from ...data.rasters import Stored, as_stored, to_rgb, upright, white_of, with_painted
 from ...errors import ImageError, InputError
@@ -68,8 +68,9 @@ def open_canvas(photo: Photo, mask: Mask, *, black_holes: bool = False) -> Canva
 
     Args:
         photo: a path; a PIL image; an array (see `data.rasters`); or an opened file.
-        mask: holes are white, True or nonzero. Of a photo that is a file, the mask is as large as
-            the photo when it stands upright, as viewers show it; else as large as its array.
+        mask: holes are white (at least half as bright), True or 1. Of a photo that is a file, the
+            mask is as large as the photo when it stands upright, as viewers show it; else as large
+            as its array.
         black_holes: the mask has its holes black.
 
     Raises:
@@ -99,6 +100,7 @@ def _opened(photo: Photo) -> tuple[PhotoFile, bool]:
     if isinstance(photo, np.ndarray):
         return PhotoFile(photo, "PNG"), False
     if isinstance(photo, Image.Image):
+        photo.load()  # a TIFF is turned here
         turn = int(photo.getexif().get(ExifTags.Base.Orientation, 1))
         return PhotoFile(photo, photo.format or "PNG", turn), False
     raise ImageError(f"expected a photo as path, PIL image or array, found {type(photo).__name__}")
@@ -109,7 +111,7 @@ def _hole(mask: Mask, *, black_holes: bool) -> NDArray[np.bool_]:
     if isinstance(mask, Path | str):
         return read_mask(Path(mask), black_holes=black_holes)
     if isinstance(mask, Image.Image):
-        mask = np.asarray(mask.convert("L")) >= 128
+        return mask_of(mask, black_holes=black_holes)
     if not isinstance(mask, np.ndarray):
         raise ImageError(
             f"expected a mask as path, PIL image or array, found {type(mask).__name__}"
@@ -119,7 +121,8 @@ def _hole(mask: Mask, *, black_holes: bool) -> NDArray[np.bool_]:
     if mask.ndim != 2 or mask.dtype.kind not in "buif":
         raise ImageError(f"expected a mask (H, W), found {mask.dtype} {mask.shape}")
     if mask.dtype.kind in "ui":
-        hole = mask >= (128 if mask.max(initial=0) > 1 else 1)
+        half = 128 if mask.dtype.itemsize == 1 else np.iinfo(mask.dtype).max // 2
+        hole = mask >= (half if mask.max(initial=0) > 1 else 1)
     else:
         hole = mask >= 0.5 if mask.dtype.kind == "f" else mask
     return ~hole if black_holes else np.ascontiguousarray(hole)

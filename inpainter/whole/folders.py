@@ -65,8 +65,11 @@ def paint_file(
     kind = format_of(job.out)
     if job.mask is None:
         raise InputError(f"{job.photo}: expected a mask of the same name, found none")
-    if job.out.resolve() == job.photo.resolve():
-        raise InputError(f"{job.out}: expected another file than the photo")
+    given = {job.photo.resolve(): "photo", job.mask.resolve(): "mask"}
+    if job.out.resolve() in given:
+        raise InputError(f"{job.out}: expected another file than the {given[job.out.resolve()]}")
+    if steps is not None and steps.resolve() in {*given, job.out.resolve()}:
+        raise InputError(f"{steps}: expected another file than photo, mask and result")
     source = open_photo(job.photo)
     result = inpainter(source, job.mask, black_holes=black_holes)
     if not result.frames and kind == source.format:
@@ -75,7 +78,7 @@ def paint_file(
     else:
         save_photo(job.out, result.photo, source)
     if steps is not None and result.frames:
-        write_png(steps, draw_steps(result, inpainter.names(result.ids.flatten())))
+        write_png(steps, draw_steps(result, inpainter.names(result.ids)))
     return result
 
 
@@ -92,18 +95,39 @@ def pair(photos: Path, masks: Path, out: Path) -> list[Job]:
     """
     if not masks.exists():
         raise InputError(f"{masks}: expected a mask or a folder of masks, found nothing")
-    if out.resolve() == photos.resolve():
-        raise InputError(f"{out}: expected another folder than that of the photos")
+    if out.resolve() in (photos.resolve(), masks.resolve()):
+        raise InputError(f"{out}: expected another folder than that of the photos or masks")
     names = open_source(photos, out).names
+    if not names:
+        raise InputError(f"{photos}: expected photos, found none")
     if masks.is_dir():
-        found = {str(Path(name).with_suffix("")): name for name in open_source(masks, out).names}
-        matching = [found.get(str(Path(name).with_suffix(""))) for name in names]
+        found: dict[str, list[str]] = {}
+        for name in open_source(masks, out).names:
+            found.setdefault(str(Path(name).with_suffix("")), []).append(name)
+        stems = [str(Path(name).with_suffix("")) for name in names]
+        pairs = zip(names, stems, strict=True)
+        matching = [_mask_of(name, found.get(stem, [])) for name, stem in pairs]
         chosen: Sequence[Path | None] = [
             None if name is None else masks / name for name in matching
         ]
     else:
         chosen = [masks] * len(names)
     return [Job(photos / name, mask, out / name) for name, mask in zip(names, chosen, strict=True)]
+
+
+def _mask_of(photo: str, masks: list[str]) -> str | None:
+    """Of the masks of a photo's name the one that it means."""
+    if len(masks) > 1 and photo not in masks:
+        raise InputError(f"{photo}: expected one mask, found {' and '.join(masks)}")
+    return photo if photo in masks else next(iter(masks), None)
+
+
+def _is_done(job: Job) -> bool:
+    """Whether the result is there, and neither photo nor mask was changed since."""
+    if not job.out.exists():
+        return False
+    given = [path.stat().st_mtime for path in (job.photo, job.mask) if path and path.exists()]
+    return job.out.stat().st_mtime >= max(given, default=0.0)
 
 
 def paint_folder(
@@ -116,7 +140,8 @@ def paint_folder(
 ) -> Report:
     """Paint many photos; one that cannot be used does not stop the others.
 
-    Finished results are kept, so that a run that was stopped can be repeated.
+    Finished results are kept, so that a run that was stopped can be repeated; but not those whose
+    photo or mask is newer.
 
     Args:
         inpainter: the networks.
@@ -130,7 +155,7 @@ def paint_folder(
     """
     report = Report()
     for number, job in enumerate(jobs, 1):
-        if job.out.exists() and not overwrite:
+        if _is_done(job) and not overwrite:
             report.kept += 1
         else:
             make_folder(job.out.parent)

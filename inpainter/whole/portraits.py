@@ -1,9 +1,9 @@
 """The faces of photos as files of their own: what a database of an album should hold."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -21,7 +21,6 @@ from .frames import Frame, cut
 # What is smaller, in pixels of the photo, or is cut off by its edge shows too little to borrow.
 _SMALLEST: Final = 48
 _WHOLE: Final = 0.9  # of a frame's area
-_DONE: Final = ".done"
 _PROBES: Final = 32  # a frame's side in points, to tell its area in the photo
 
 
@@ -54,9 +53,9 @@ def cut_faces(
     """Write every face of every photo, upright in the frame that the networks know.
 
     Faces of less than 48 pixels, and those that the photo's edge cuts off, are left out.
-    The faces of `a/b.jpg` become `a/b.jpg-1.png` (the surest), `a/b.jpg-2.png`, ... A hidden file,
-    `.done`, names the photos that were searched: they are not again, so that a run that was stopped
-    can be repeated, and a face that somebody deleted does not come back.
+    The faces of `a/b.jpg` become `a/b.jpg-1.png` (the surest), `a/b.jpg-2.png`, ... A hidden file
+    names the photos that were searched for this size: they are not again, so that a run that was
+    stopped can be repeated, and a face that somebody deleted does not come back.
 
     Args:
         photos: a folder, a list of paths, a `.tar` or a `.parquet`.
@@ -76,17 +75,20 @@ def cut_faces(
     if not source.names:
         raise InputError(f"{photos}: expected photos, found none")
     make_folder(out)
-    done = _read(out / _DONE)
-    todo = [name for name in source.names if name not in done]
+    searched = out / f".searched-{size}"
+    before = _read(searched)
+    todo = [name for name in source.names if name not in before]
     report = Cut(kept=len(source.names) - len(todo))
     progress(report.kept, len(source.names))
-    with ThreadPoolExecutor(workers, "faces") as pool:
+    with ThreadPoolExecutor(workers, "faces") as pool, _ending(pool):
         found = pool.map(lambda name: _faces(source, name, finder, size), todo)
         for number, (name, faces) in enumerate(zip(todo, found, strict=True), report.kept + 1):
             if isinstance(faces, str):
                 report.failed.append((name, faces))
             else:
                 _write(out, name, faces)
+                with storage_errors(searched), searched.open("a", encoding="ascii") as file:
+                    file.write("\n" + json.dumps(name))  # a line that a kill cut off ends here
                 report.faces += len(faces)
                 report.faceless += [] if faces else [name]
             progress(number, len(source.names))
@@ -96,6 +98,16 @@ def cut_faces(
 def portrait(photo: Pixels, frame: Frame, size: int) -> Pixels:
     """A frame's pixels, uint8 (size, size, 3)."""
     return np.rint(cut(photo, frame, size)).clip(0, 255).astype(np.uint8)
+
+
+@contextmanager
+def _ending(pool: ThreadPoolExecutor) -> Iterator[None]:
+    """After an error no more work is begun."""
+    try:
+        yield
+    except BaseException:
+        pool.shutdown(cancel_futures=True)
+        raise
 
 
 def _faces(source: PhotoSource, name: str, finder: FaceFinder, size: int) -> list[Pixels] | str:
@@ -113,19 +125,17 @@ def _faces(source: PhotoSource, name: str, finder: FaceFinder, size: int) -> lis
 
 
 def _write(out: Path, name: str, faces: Sequence[Pixels]) -> None:
-    """Write a photo's faces, then that they are there."""
+    """Write a photo's faces."""
     for number, face in enumerate(faces, 1):
         path = _file(out, name, number)
         make_folder(path.parent)
         write_png(path, face)
-    with storage_errors(out / _DONE), (out / _DONE).open("a", encoding="ascii") as file:
-        file.write("\n" + json.dumps(name))  # a line that a kill cut off ends here
 
 
-def _read(done: Path) -> set[str]:
+def _read(searched: Path) -> set[str]:
     """The photos that a file names, a line each, but for lines that a kill has cut off."""
     names: set[str] = set()
-    for line in done.read_text("ascii").splitlines() if done.exists() else ():
+    for line in searched.read_text("ascii").splitlines() if searched.exists() else ():
         with suppress(ValueError):
             names.add(json.loads(line))
     return names

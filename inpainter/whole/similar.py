@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...data.images import Pixels, decode, square
-from ...errors import InputError
+from ...errors import DatabaseError, InputError
 from ...index_build.build import database_descriptor
 from ...index_build.descriptors import Descriptor
 from ...index_build.manifest import Level
@@ -59,6 +59,10 @@ class AnyPhotos:
     def __init__(self, database: ImageDatabase, k: int, size: int) -> None:
         rows = all_rows(database.folder, database.manifest)
         self._ids = np.array([row.id for row in rows], dtype=np.int64)
+        if len(self._ids) < k:
+            raise DatabaseError(
+                f"{database.folder}: expected at least {k} photos, found {len(self._ids)}"
+            )
         self._database, self._k, self._size = database, k, size
 
     def __call__(self, coarse: Tensor, rngs: Sequence[np.random.Generator]) -> Retrieved:  # noqa: ARG002

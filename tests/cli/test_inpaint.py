@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,7 @@ def test_an_empty_mask_copies_the_file(folder: Path, work: Path) -> None:
     out = run(
         folder, work / "photo.jpg", "--mask", work / "empty.png", "--out", work / "o.jpg", k=0
     )
-    assert "the mask is empty, the photo is untouched" in out.output
+    assert "no pixel of the mask is white, the photo is untouched" in out.output
     assert (work / "o.jpg").read_bytes() == (work / "photo.jpg").read_bytes()
 
 
@@ -107,6 +108,9 @@ def test_an_empty_mask_copies_the_file(folder: Path, work: Path) -> None:
         ({"photo": "text.jpg"}, "text.jpg: expected a JPEG"),
         ({"--out": "out.heic"}, "out.heic: expected a name that ends in"),
         ({"--out": "photo.jpg"}, "photo.jpg: expected another file than the photo"),
+        ({"--out": "mask.png"}, "mask.png: expected another file than the mask"),
+        ({"--steps": "photo.jpg"}, "photo.jpg: expected another file than photo, mask and result"),
+        ({"--steps": "o.png"}, "o.png: expected another file than photo, mask and result"),
         ({"--database": None}, "expected a database or reference photos, found neither"),
         ({"--database": "nowhere"}, "nowhere"),
         ({"--coarse": "nothing"}, "nothing: expected a file or a shipped name"),
@@ -196,3 +200,29 @@ def test_a_folder_of_masks_that_is_not_there_is_one_line(folder: Path, folders: 
         out.stderr.strip()
         == f"Error: {missing}: expected a mask or a folder of masks, found nothing"
     )
+
+
+def test_a_photo_whose_mask_is_newer_is_painted_again(folder: Path, folders: Path) -> None:
+    arguments = (folders / "photos", "--mask", folders / "masks", "--out", folders / "out")
+    run(folder, *arguments, k=0)
+    mask, out = folders / "masks" / "b.png", folders / "out" / "b.jpg"
+    write_mask(mask, hole()[::-1])
+    later = out.stat().st_mtime + 5
+    os.utime(mask, (later, later))
+    assert "1 photos written, 1 were there already" in run(folder, *arguments, k=0).output
+
+
+def test_folders_that_cannot_be_paired_are_refused(folder: Path, folders: Path) -> None:
+    photos, masks, out = (folders / name for name in ("photos", "masks", "out"))
+    assert (
+        "masks: expected another folder"
+        in run(folder, photos, "--mask", masks, "--out", masks, k=0).stderr
+    )
+    (folders / "empty").mkdir()
+    nothing = run(folder, folders / "empty", "--mask", masks, "--out", out, k=0)
+    assert nothing.exit_code == 2
+    assert "empty: expected photos, found none" in nothing.stderr
+    Image.fromarray(hole()).save(masks / "b.tif")
+    two = run(folder, photos, "--mask", masks, "--out", out, k=0)
+    assert two.exit_code == 2
+    assert "b.jpg: expected one mask, found b.png and b.tif" in two.stderr

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from click.testing import CliRunner
 
 from simpaint.cli import main
-from simpaint.data.download import fetch, quickdraw_files
+from simpaint.data.download import Form, fetch, quickdraw_files
 from simpaint.errors import DownloadError, InputError, StorageError
 
 BODY = bytes(range(256)) * 2000
@@ -213,3 +214,8 @@ def test_the_command_fetches_and_reports(server: Server, tmp_path: Path) -> None
     assert result.exit_code == 0, result.output
     assert f"2 files, {2 * len(BODY) / 1e6:.1f} MB" in result.stdout
     assert (tmp_path / "new" / "a cat.ndjson").read_bytes() == BODY
+
+
+def test_forms_of_a_category_do_not_stand_for_each_other(tmp_path: Path) -> None:
+    paths = [*(quickdraw_files(["cat"], tmp_path, form).values() for form in get_args(Form))]
+    assert len({path for (path,) in paths}) == 3

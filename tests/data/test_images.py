@@ -190,3 +190,24 @@ def test_drawn_faces_repeat_with_their_seed_and_differ_otherwise() -> None:
     first, second = drawn_face(rng, 64), drawn_face(rng, 64)
     np.testing.assert_array_equal(first, FACE)
     assert np.abs(first.astype(int) - second).mean() > 5
+
+
+def test_what_is_transparent_is_no_hole(tmp_path: Path) -> None:
+    layer = np.zeros((4, 6, 4), np.uint8)
+    layer[1:3, 2:5] = 255
+    Image.fromarray(layer).save(tmp_path / "white.png")
+    expected = np.zeros((4, 6), np.bool_)
+    expected[1:3, 2:5] = True
+    np.testing.assert_array_equal(read_mask(tmp_path / "white.png"), expected)
+    layer[1:3, 2:5, :3] = 0
+    Image.fromarray(layer).save(tmp_path / "black.png")
+    np.testing.assert_array_equal(read_mask(tmp_path / "black.png", black_holes=True), expected)
+    assert not read_mask(tmp_path / "black.png").any()
+
+
+def test_a_damaged_mask_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mask.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    with pytest.raises(ImageError, match=r"mask\.png: damaged"):
+        read_mask(tmp_path / "mask.png")
+    with pytest.raises(ImageError, match=r"gone\.png: cannot be read"):
+        read_mask(tmp_path / "gone.png")

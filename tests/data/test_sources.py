@@ -148,3 +148,48 @@ def test_a_source_is_the_same_whichever_way_it_was_named(
     fill(tmp_path / "photos")
     monkeypatch.chdir(tmp_path / "here")
     assert open_source(Path("../photos")).root == open_source(tmp_path / "photos").root
+
+
+def test_links_in_a_tar_are_what_they_lead_to(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "photos.tar", "w") as tar:
+        _add(tar, "a/one.jpg", b"one")
+        for name, kind, target in (
+            ("hard.jpg", tarfile.LNKTYPE, "a/one.jpg"),
+            ("a/soft.jpg", tarfile.SYMTYPE, "one.jpg"),
+            ("up.jpg", tarfile.SYMTYPE, "a/../a/one.jpg"),
+            ("lost.jpg", tarfile.SYMTYPE, "/etc/hostname"),
+        ):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, target
+            tar.addfile(member)
+    source = open_source(tmp_path / "photos.tar")
+    assert source.names == ["a/one.jpg", "hard.jpg", "a/soft.jpg", "up.jpg", "lost.jpg"]
+    assert {source.read(name) for name in source.names[:4]} == {b"one"}
+    with pytest.raises(ImageError, match="found a link to none in the tar"):
+        source.read("lost.jpg")
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    tar.addfile(member, io.BytesIO(content))
+
+
+def test_a_list_names_each_file_once(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("a.jpg\n./a.jpg\nb/../a.jpg\nb/c.jpg\n")
+    assert open_source(tmp_path / "list.txt").names == ["a.jpg", "b/c.jpg"]
+
+
+def test_of_several_columns_of_bytes_the_one_called_as_photos_are_is_read(tmp_path: Path) -> None:
+    table = pa.table({"key": [b"1", b"2"], "jpg": [b"photo", b"other"]})
+    pq.write_table(table, tmp_path / "photos.parquet")
+    assert open_source(tmp_path / "photos.parquet").read("1") == b"other"
+
+
+def test_a_row_without_a_struct_has_a_name_and_a_reason(tmp_path: Path) -> None:
+    rows = [{"bytes": b"photo", "path": "a.jpg"}, None]
+    pq.write_table(pa.table({"image": rows}), tmp_path / "photos.parquet")
+    source = open_source(tmp_path / "photos.parquet")
+    assert source.names == ["0:a.jpg", "1"]
+    with pytest.raises(ImageError, match="holds no bytes"):
+        source.read("1")

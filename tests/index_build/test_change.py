@@ -284,3 +284,42 @@ def test_killed_at_any_moment_a_change_leaves_a_state_that_opens(photos: Path, d
     compact(db)
     assert len(paths(db)) == 32
     check(db)
+
+
+def test_photos_are_removed_by_any_name_of_their_file(
+    photos: Path, db: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(photos)
+    names = ["photos/0001.jpg", f"{photos}/0002.jpg", "photos/../photos/0003.jpg", "link/0004.jpg"]
+    remove(db, paths=["0000.jpg", *names])
+    assert sorted(paths(db)) == [f"{i:04d}.jpg" for i in range(5, 20)]
+    with pytest.raises(
+        DatabaseError, match=r"found 1 that it does not, the first: photos/0001\.jpg"
+    ):
+        remove(db, paths=["photos/0001.jpg", "0005.jpg"])
+
+
+def test_a_photo_is_added_once_by_whatever_names(photos: Path, db: Path, tmp_path: Path) -> None:
+    draw_faces(photos, 1, start=30)
+    (tmp_path / "link").symlink_to(photos)
+    names = [f"{photos}/0030.jpg", f"{tmp_path}/link/0030.jpg", "photos/./0030.jpg"]
+    (tmp_path / "list.txt").write_text("\n".join(names))
+    assert added(db, tmp_path / "list.txt").added == 1
+    assert "0030.jpg" in paths(db)
+    assert added(db, tmp_path / "link").added == 0
+
+
+def test_a_photo_that_cannot_be_read_now_stays_and_a_damaged_one_goes(
+    photos: Path, db: Path
+) -> None:
+    before = paths(db)
+    (photos / "0003.jpg").unlink()
+    (photos / "0003.jpg").mkdir()  # nothing that can be read
+    damaged = photos / "0004.jpg"
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    names = "\n".join(f"{photos}/{name}" for name in ("0003.jpg", "0004.jpg", "0005.jpg"))
+    (photos.parent / "list.txt").write_text(names)
+    result = added(db, photos.parent / "list.txt")
+    assert (result.added, result.changed, result.unchanged, result.lost) == (0, 0, 2, 1)
+    assert paths(db) == {path: i for path, i in before.items() if path != "0004.jpg"}

@@ -18,15 +18,19 @@ from click.testing import CliRunner
 from simpaint.cli import main
 from simpaint.data.drawn_faces import drawn_face
 from simpaint.data.images import write_png
+from simpaint.data.sources import open_source
 from simpaint.data.strokes import synthetic_bank
 from simpaint.index_build import BuildConfig, build_index, database_descriptor
+from simpaint.index_build.store import all_rows, open_checked
 from simpaint.inpainter import checkpoint
 from simpaint.inpainter.measure.auxiliaries import Auxiliaries
 from simpaint.inpainter.measure.library import Library
+from simpaint.inpainter.measure.people import People
 from simpaint.inpainter.measure.plan import build_coarse, plan
 from simpaint.inpainter.measure.work import picture
 from simpaint.inpainter.methods import Method, build_method
 from simpaint.inpainter.pipeline import Inpainter
+from simpaint.inpainter.train.photo_cache import cache_photos
 from simpaint.inpainter.unet import UNetConfig, build_unet
 from simpaint.retrieval import ImageDatabase
 
@@ -316,3 +320,76 @@ def _opened(root: Path, folder: Path | None = None) -> tuple[Library, Method]:
     descriptor = database_descriptor(database.folder, database.manifest, device="cpu")
     coarse = build_coarse(str(root / "pconv.safetensors")).method
     return Library(database, descriptor), coarse
+
+
+def test_no_method_is_shown_the_photos_own_file(root: Path) -> None:
+    (root / "few").mkdir()
+    for path in sorted((root / "photos").iterdir())[:8]:
+        (root / "few" / path.name).write_bytes(path.read_bytes())
+    build_index(root / "few", root / "few.simpaint", BuildConfig(device="cpu", workers=1))
+    sim = f"sim-2={root / 'sim-2.safetensors'}"
+    evaluate(
+        root, "own", "--methods", sim, "--shape", "center", "--database", root / "few.simpaint",
+        "--auxiliary", "random", "--auxiliary", "oracle", "--limit", 20,
+    )  # fmt: skip
+    few = root / "few.simpaint"
+    ids = {row.path: row.id for row in all_rows(few, open_checked(few))}
+    rows = pq.read_table(root / "own" / "results.parquet").to_pylist()
+    own = [row for row in rows if row["photo"] in ids]
+    assert own
+    assert all(ids[row["photo"]] not in row["neighbors"] for row in own)
+
+
+def test_a_method_that_gives_no_picture_is_named(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "odd.py").write_text(
+        "def none(photos, masks): return None\n"
+        "def small(photos, masks): return photos[..., 1:]\n"
+        "def endless(photos, masks): return photos / 0\n"
+        "def greedy(photos, masks): return masks.zero_() + photos\n"
+    )
+    monkeypatch.chdir(root)
+    for name, found in (("none", "NoneType"), ("small", "32, 31"), ("endless", "others")):
+        said = evaluate(
+            root, f"odd-{name}", "--methods", f"odd:{name}", "--shape", "eyes", "--limit", 2, code=2
+        )
+        assert f"odd:{name}: expected a tensor (1, 3, 32, 32) of finite numbers, found" in said
+        assert found in said
+    evaluate(root, "greedy", "--methods", "odd:greedy", "--shape", "eyes", "--limit", 2)
+    assert all(float(row["mean"]) > 0 for row in table(root, "greedy") if row["metric"] == "l1")
+
+
+def test_photos_that_changed_are_not_mistaken_for_those_before(root: Path) -> None:
+    (root / "mine").mkdir()
+    for i in range(3):
+        write_png(root / "mine" / f"{i}.png", drawn_face(np.random.default_rng(i), SIZE))
+    report = ["--out", root / "mine/report", "--methods", "telea", "--shape", "eyes"]
+    arguments = ["evaluate", "--photos", root / "mine", "--size", SIZE, *report]
+
+    def again() -> str:
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+        assert result.exit_code in (0, 2), result.output
+        return result.output
+
+    assert "Look at" in again()
+    assert "Look at" in again()  # its own pictures are not among the photos
+    write_png(root / "mine" / "1.png", drawn_face(np.random.default_rng(9), SIZE))
+    assert "caches other photos (another files)" in again()
+
+
+def test_the_persons_other_photos_are_those_that_can_be_used(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for i in range(4):
+        write_png(tmp_path / "photos" / f"{i}.png", drawn_face(np.random.default_rng(i), SIZE))
+    (tmp_path / "photos" / "3.png").write_bytes(b"no photo")
+    source = open_source(tmp_path / "photos")
+    cache = cache_photos(source, source.names, tmp_path / "cache", SIZE)
+    faces = np.eye(4, 128, dtype=np.float32)
+    faces[3] *= 100  # of a black square
+    people = People(cache, np.zeros(4, np.int64), faces)
+    truth = torch.zeros(1, 3, SIZE, SIZE, dtype=torch.uint8)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(f"{People.__module__}.identity", lambda: lambda *_: faces[:1])
+        found = people.distances(truth, truth, np.array([0]))
+    assert found["identity_others"].tolist() == pytest.approx([2**0.5])

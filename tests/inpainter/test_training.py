@@ -206,7 +206,7 @@ def test_an_infinite_loss_ends_the_run(
     task, batches = painting(cache)
     with torch.no_grad():
         next(task.trained["network"].parameters()).fill_(float("nan"))
-    with pytest.raises(SimpaintError, match=r"is nan at step 1: lower the learning rate"):
+    with pytest.raises(SimpaintError, match=r"is nan at step 1: begin again with a lower"):
         run(task, batches, tmp_path)
 
 

@@ -311,3 +311,21 @@ def test_another_descriptor_is_refused_and_both_are_named(photos: Path, tmp_path
 def test_opening_what_is_no_database_says_so(tmp_path: Path) -> None:
     with pytest.raises(DatabaseError, match="found no such folder"):
         ImageDatabase.open(tmp_path / "absent")
+
+
+def test_no_index_is_asked_for_more_than_it_holds(
+    flat: ImageDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    search = flat._search
+
+    def heard(queries: NDArray[np.float32], depth: int, effort: int) -> object:
+        asked.append(depth)
+        return search(queries, depth, effort)
+
+    monkeypatch.setattr(flat, "_search", heard)
+    scores, ids = flat.search(QUERIES, COUNT + 5)
+    assert max(asked) <= COUNT
+    assert (ids[:, COUNT:] == -1).all()
+    assert np.isneginf(scores[:, COUNT:]).all()
+    assert (ids[:, :COUNT] >= 0).all()

@@ -63,3 +63,14 @@ def test_alike_photos_of_few_persons_widen_the_interval() -> None:
     alone = next(iter(differences(results(pair), seed=0)))
     whole = next(iter(differences(results(pair, persons), seed=0)))
     assert whole.high - whole.low > 3 * (alone.high - alone.low)
+
+
+def test_nothing_holds_of_too_few_units_or_of_what_is_no_number() -> None:
+    better = np.arange(30.0)
+    for units, holds in ((9, ""), (10, "a")):
+        few = np.arange(30) % units
+        (found,) = differences(results({"a": better, "b": better + 1}, few), seed=0)
+        assert found.better == holds
+    nothing = np.full(30, np.nan)
+    (found,) = differences(results({"a": nothing, "b": better}), seed=0)
+    assert found.better == ""

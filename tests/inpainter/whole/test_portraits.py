@@ -65,7 +65,7 @@ def test_a_repeated_run_searches_what_was_not_searched(album: Path, tmp_path: Pa
     (out / "b/two.png-2.png").unlink()  # somebody threw it out
     again = cut_faces(album, out, finder=finder)
     assert (again.faces, again.kept, finder.calls) == (0, 2, 2)
-    with (out / ".done").open("a") as file:
+    with (out / ".searched-256").open("a") as file:
         file.write('\n"other.p')  # a kill
     write_png(album / "more.png", decode(album / "b/two.png"))
     more = cut_faces(album, out, finder=finder)

@@ -249,6 +249,7 @@ def rebuild(database: Path, index_type: str, limit_memory: int | None) -> None:
 @click.option("-k", default=5, show_default=True, type=click.IntRange(1), help="How many photos.")
 @click.option("--grid", type=_path, help="Draw the photo and its neighbors as PNG.")
 @click.option("--max-score", type=float, help="Leave out what is more similar: copies.")
+@click.option("--moved", type=_path, help="Where the database's photos are now, if moved.")
 @_verify
 @_device
 @_weights
@@ -259,6 +260,7 @@ def search(
     k: int,
     grid: Path | None,
     max_score: float | None,
+    moved: Path | None,
     verify: "Level",
     device: str,
     weights: Path | None,
@@ -269,7 +271,7 @@ def search(
     from ..retrieval import ImageDatabase
     from ..retrieval.lookup import draw_matches, search_photo
 
-    opened = ImageDatabase.open(database, verify)
+    opened = ImageDatabase.open(database, verify, photos=moved)
     descriptor = database_descriptor(database, opened.manifest, weights=weights, device=device)
     k = min(k, max(1, len(opened)))
     matches = search_photo(opened, descriptor, photo, k, max_score=max_score)

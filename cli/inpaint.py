@@ -20,6 +20,7 @@ _path = click.Path(path_type=Path)
 @click.argument("photo", type=_path)
 @click.option("--mask", type=_path, required=True, help="As large as PHOTO; white is hole.")
 @click.option("--database", type=_path, help="Similar photos, as `simpaint index build` made it.")
+@click.option("--moved", type=_path, help="Where the database's photos are now, if moved.")
 @click.option("--out", type=_path, required=True, help="The result: a file, or a folder.")
 @click.option(
     "-k", type=click.IntRange(0), help="Photos to borrow from.  [default: 3, or what there is]"
@@ -128,6 +129,7 @@ def _load(options: dict[str, Any]) -> "Inpainter":
         seed=options["seed"],
         device=options["device"],
         verify=options["verify"],
+        moved=options["moved"],
     )
 
 

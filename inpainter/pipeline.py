@@ -144,6 +144,7 @@ class Inpainter:
         seed: int = 0,
         device: str = "auto",
         verify: Level = "full",
+        moved: str | Path | None = None,
     ) -> "Inpainter":
         """Read networks and database.
 
@@ -162,6 +163,7 @@ class Inpainter:
             seed: of all random numbers.
             device: "auto", "cpu", "cuda", "cuda:1"...
             verify: how the database is checked: "full" reads every byte, "sizes" is quick.
+            moved: where the database's photos are now, if they were moved since it was built.
 
         Raises:
             InputError: there is nothing to borrow K photos from.
@@ -184,7 +186,7 @@ class Inpainter:
             descriptor = load_descriptor(DescriptorConfig(), device)
             similar = Chosen([*map(Path, references)], descriptor, k, size, finder)
         elif k and database is not None:
-            similar = from_database(database, k, size, auxiliary, device, verify)
+            similar = from_database(database, k, size, auxiliary, device, verify, moved)
         first = load_coarse(coarse or coarse_of(last))
         return cls(first, last, similar, k=k, size=size, finder=finder, seed=seed, device=device)
 

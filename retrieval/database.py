@@ -217,11 +217,11 @@ class ImageDatabase:
         Raises:
             DatabaseError: an id that the database does not have.
         """
+        return [self._place(row.path) for row in self.rows(ids)]
+
+    def _place(self, name: str) -> str:
         inside = self.manifest.source.kind in ("tar", "parquet")
-        return [
-            f"{self._root}:{row.path}" if inside else str(self._root / row.path)
-            for row in self.rows(ids)
-        ]
+        return f"{self._root}:{name}" if inside else str(self._root / name)
 
     def photos(self, ids: Iterable[int], size: int | None = None) -> list[Pixels]:
         """Read photos, several at a time.
@@ -244,11 +244,13 @@ class ImageDatabase:
             return list(pool.map(lambda name: self._photo(name, size), names))
 
     def _photo(self, name: str, size: int | None) -> Pixels:
-        place = f"{self._root / name}" if self._root.is_dir() else f"{self._root}:{name}"
+        place = self._place(name)
         try:
             content = self._source.read(name)
         except ImageError as error:
-            raise ImageError(f"{place}: {error}") from error
+            raise ImageError(
+                f"{place}: {error}; if the database's photos were moved, say where (--moved)"
+            ) from error
         return decode(content, name=place, side=size)
 
     @cached_property

@@ -18,6 +18,7 @@ from .work import Work, Worker, picture
 _GAP: Final = 6
 _TEXT: Final = 13
 _NEIGHBORS: Final = 3
+_ALONE: Final = 3  # pictures of a case without similar photos
 _QUALITY: Final = 92
 _SMALL: Final = 0.1  # holes of a smaller share show little
 
@@ -42,6 +43,8 @@ class Sheets:
             strips.append([masked, *self._neighbors(planned, row), painted, truth])
             error = f"L1 in the hole {row['l1_hole']:.1f} %"
             captions.append(f"{row['bucket']}  {error}  {row['photo']}")
+        shown = "similar photos | " if len(strips[0]) > _ALONE else ""
+        captions[0] += f"     with hole | {shown}{planned.label} | truth"
         _write(path, strips, captions, 2 if len(strips[0]) < 5 else 1)
 
     def comparison(

@@ -139,7 +139,13 @@ class Chosen:
 
 
 def from_database(
-    folder: Path, k: int, size: int, auxiliary: Auxiliary, device: str, verify: Level
+    folder: Path,
+    k: int,
+    size: int,
+    auxiliary: Auxiliary,
+    device: str,
+    verify: Level,
+    moved: str | Path | None = None,
 ) -> Similar:
     """Borrow from a database's photos.
 
@@ -150,11 +156,12 @@ def from_database(
         auxiliary: the most similar ones ("database"), or any ("random").
         device: of the descriptor: "auto", "cpu", "cuda", "cuda:1"...
         verify: how the database is checked.
+        moved: where its photos are now, if not where they were when it was built.
 
     Raises:
         DatabaseError: it cannot be used.
     """
-    database = ImageDatabase.open(folder, verify)
+    database = ImageDatabase.open(folder, verify, photos=moved)
     if auxiliary == "random":
         return AnyPhotos(database, k, size)
     descriptor = database_descriptor(folder, database.manifest, device=device)

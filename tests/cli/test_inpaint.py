@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -226,3 +227,17 @@ def test_folders_that_cannot_be_paired_are_refused(folder: Path, folders: Path) 
     two = run(folder, photos, "--mask", masks, "--out", out, k=0)
     assert two.exit_code == 2
     assert "b.jpg: expected one mask, found b.png and b.tif" in two.stderr
+
+
+def test_a_database_is_told_where_its_photos_are_now(folder: Path, work: Path) -> None:
+    shutil.copytree(folder / "faces", work / "before")
+    build_index(work / "before", work / "db", BuildConfig(workers=1, device="cpu"))
+    (work / "before").rename(work / "after")
+    arguments = (work / "photo.jpg", "--mask", work / "mask.png", "--database", work / "db")
+    lost = run(folder, *arguments, "--out", work / "o.png")
+    assert lost.exit_code == 2
+    assert f"Error: {work / 'before'}/" in lost.stderr
+    assert "if the database's photos were moved, say where (--moved)" in lost.stderr
+    found = run(folder, *arguments, "--out", work / "o.png", "--moved", work / "after")
+    assert found.exit_code == 0, found.output
+    assert f"{work / 'after'}/" in found.output

@@ -113,13 +113,6 @@ _PAINTING = [
     ),
     click.option("--validation", type=_path(), help="Photos that decide which network is best."),
     click.option(
-        "--variant",
-        type=click.Choice(["small", "paper-256", "paper-512"]),
-        default="small",
-        show_default=True,
-        help="How wide and deep.",
-    ),
-    click.option(
         "--recipe",
         type=click.Choice(["paper", "small", "small-cpu"]),
         default="paper",
@@ -138,24 +131,36 @@ _PAINTING = [
         "--sharpness",
         default=0.0,
         show_default=True,
+        type=click.FloatRange(0),
         help="Weight of as much detail in the hole as the truth has, against blur; try 100.",
     ),
     click.option(
         "--adversarial",
         default=0.0,
         show_default=True,
+        type=click.FloatRange(0),
         help="Weight of a judge that knows ImageNet, against blur; try 0.04.",
     ),
     click.option(
         "--matching",
         default=0.0,
         show_default=True,
+        type=click.FloatRange(0),
         help="With a judge: weight of what he sees being the truth's; try 0.15.",
     ),
     click.option(
         "--initial", type=_path(), help="Weights to begin with; for sim also those of a smaller K."
     ),
 ]
+
+
+_variant = click.option(
+    "--variant",
+    type=click.Choice(["small", "paper-256", "paper-512"]),
+    default="small",
+    show_default=True,
+    help="How wide and deep.",
+)
 
 
 def _painting(command: Command) -> Command:
@@ -167,6 +172,7 @@ def _painting(command: Command) -> Command:
 
 @train.command()
 @click.argument("photos", type=_path())
+@_variant
 @_painting
 @click.option("--bn-frozen", is_flag=True, help="Fine-tune: keep the encoder's batch norms.")
 def pconv(**options: Any) -> None:  # noqa: ANN401 - see _PAINTING
@@ -185,6 +191,7 @@ def pconv(**options: Any) -> None:  # noqa: ANN401 - see _PAINTING
 @click.option("-k", type=click.IntRange(0), default=1, show_default=True, help="Similar photos.")
 @click.option("--neighbors", type=_path(), help="What `simpaint index neighbors` wrote.")
 @click.option("--moved", type=_path(), help="Where the database's photos are, if moved.")
+@_variant
 @_painting
 def sim(**options: Any) -> None:  # noqa: ANN401 - see _PAINTING
     """Train Sim-K, which sees K similar photos (Iskakov 2018).

@@ -18,6 +18,7 @@ stopped, and one with more methods adds them.
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ import pyarrow.parquet as pq
 from ..data.files import make_folder, replacing
 from ..data.sources import open_source
 from ..data.strokes import StrokeBank, synthetic_bank
-from ..errors import InputError
+from ..errors import ImageError, InputError
 from ..index_build.descriptors import pick_device
 from ..index_build.manifest import open_checked
 from ..index_build.publish import Stages, silently
@@ -155,9 +156,11 @@ def evaluate(config: Evaluation, stages: Stages = silently) -> Outcome:
 
 def _hashes(photos: Path, cache: PhotoCache) -> dict[int, str]:
     """SHA-256 of the files that the rows of a cache were decoded from."""
-    source = open_source(photos)
-    read = ((row, source.read(cache.names[row])) for row in cache.usable.tolist())
-    return {row: hashlib.sha256(content).hexdigest() for row, content in read}
+    source, hashes = open_source(photos), {}
+    for row in cache.usable.tolist():
+        with suppress(ImageError):  # it was there when it was cached
+            hashes[row] = hashlib.sha256(source.read(cache.names[row])).hexdigest()
+    return hashes
 
 
 def _open(config: Evaluation, stages: Stages) -> tuple[Cases, People | None]:

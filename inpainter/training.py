@@ -212,6 +212,8 @@ class _Run:
                     self._check(r)
                 elif late and processes.is_main_process:  # off schedule nothing is chosen
                     self.state.save(self.place)
+                    if not self.kept.exists():
+                        self._keep()
                 if late or (due and self._out_of_patience()):
                     break
         processes.wait_for_everyone()
@@ -264,10 +266,13 @@ class _Run:
             reporter.show(self.place.step, found, self.task.samples(self.average))
             if found is None or found["total"] < best:
                 best, since = (best if found is None else found["total"]), 0
-                self.keep(self.kept, self.average, {**self.settings, "steps": self.place.step})
+                self._keep()
             self.state.save(Place(self.place.step, best, since))
         agreed = self._agreed(best, since)
         self.place = Place(self.place.step, agreed[0], int(agreed[1]))
+
+    def _keep(self) -> None:
+        self.keep(self.kept, self.average, {**self.settings, "steps": self.place.step})
 
     def _agreed(self, *values: float) -> list[float]:
         """The main process's numbers, in every process."""

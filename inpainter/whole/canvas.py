@@ -121,7 +121,7 @@ def _hole(mask: Mask, *, black_holes: bool) -> NDArray[np.bool_]:
     if mask.ndim != 2 or mask.dtype.kind not in "buif":
         raise ImageError(f"expected a mask (H, W), found {mask.dtype} {mask.shape}")
     if mask.dtype.kind in "ui":
-        half = 128 if mask.dtype.itemsize == 1 else np.iinfo(mask.dtype).max // 2
+        half = 1 << 15 if mask.dtype == np.uint16 else 128
         hole = mask >= (half if mask.max(initial=0) > 1 else 1)
     else:
         hole = mask >= 0.5 if mask.dtype.kind == "f" else mask

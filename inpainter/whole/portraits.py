@@ -15,12 +15,14 @@ from ...data.images import Pixels, decode, write_png
 from ...data.progress import Progress, silent
 from ...data.sources import PhotoSource, open_source
 from ...errors import ImageError, InputError
+from ...index_build.embed import batches_of
 from .find_faces import FaceFinder, all_faces, default_finder
 from .frames import Frame, cut
 
 # What is smaller, in pixels of the photo, or is cut off by its edge shows too little to borrow.
 _SMALLEST: Final = 48
 _WHOLE: Final = 0.9  # of a frame's area
+_AT_ONCE: Final = 64  # photos whose faces are held in memory
 _PROBES: Final = 32  # a frame's side in points, to tell its area in the photo
 
 
@@ -80,9 +82,14 @@ def cut_faces(
     todo = [name for name in source.names if name not in before]
     report = Cut(kept=len(source.names) - len(todo))
     progress(report.kept, len(source.names))
+
+    def search(name: str) -> tuple[str, list[Pixels] | str]:
+        return name, _faces(source, name, finder, size)
+
     with ThreadPoolExecutor(workers, "faces") as pool, _ending(pool):
-        found = pool.map(lambda name: _faces(source, name, finder, size), todo)
-        for number, (name, faces) in enumerate(zip(todo, found, strict=True), report.kept + 1):
+        batches = batches_of(todo, _AT_ONCE)
+        found = (one for names in batches for one in pool.map(search, names))
+        for number, (name, faces) in enumerate(found, report.kept + 1):
             if isinstance(faces, str):
                 report.failed.append((name, faces))
             else:

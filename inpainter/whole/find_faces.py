@@ -54,6 +54,7 @@ class _Look(NamedTuple):
 _GLANCE: Final = _Look(160, 80)
 _LOOK: Final = _Look(256, 80)
 _GAZE: Final = _Look(400, 40)
+_SCAN: Final = _Look(1000, 40)  # a group of people
 
 # Of dlib's detector: 0 misses half-hidden faces, -1 finds many that are none.
 _THRESHOLD: Final = -0.6
@@ -268,7 +269,7 @@ def all_faces(photo: Pixels, finder: FaceFinder) -> list[Frame]:
     Where a detector is certain of none, the one that it is surest of, if it is sure.
     """
     nowhere = np.zeros(photo.shape[:2], np.bool_)
-    found = sorted(search(photo, nowhere, finder), key=lambda face: -face.score)
+    found = sorted(search(photo, nowhere, finder, _SCAN), key=lambda face: -face.score)
     sure = [face.frame for face in found if face.score > _SURE]
     return [face.frame for face in found if face.score > _CERTAIN] or sure[:1]
 

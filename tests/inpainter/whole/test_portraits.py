@@ -87,6 +87,17 @@ def test_where_no_face_is_certain_the_surest_is_taken() -> None:
     assert all_faces(photo, Sure(Face(LEFT, 0.5), Face(RIGHT, -0.1))) == [LEFT]
 
 
+def test_groups_of_people_are_looked_at_closely() -> None:
+    seen = []
+
+    def finder(photo: Pixels, hole: NDArray[np.bool_], smallest: int) -> list[Face]:
+        seen.append((photo.shape, hole.shape, smallest))
+        return [Face(Frame(100 + 50j, 50 + 0j), 1.0)]
+
+    assert all_faces(np.zeros((3000, 4000, 3), np.uint8), finder) == [Frame(400 + 200j, 200 + 0j)]
+    assert seen == [((750, 1000, 3), (750, 1000), 40)]
+
+
 def test_no_name_leads_out_of_the_folder(album: Path, tmp_path: Path) -> None:
     (tmp_path / "lists").mkdir()
     listed = tmp_path / "lists/list.txt"

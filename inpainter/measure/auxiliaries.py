@@ -112,9 +112,15 @@ class Auxiliaries:
             scores, ids = library.search(queries, k, self._excluded, size)
             return Shown(ids, scores)
         # A person may have fewer than k other photos: then these are shown again.
+        left = [len(library) - len(no) for no in self._excluded]
+        if 0 in left:
+            raise InputError(
+                f"case {self._numbers[left.index(0)]}: expected another photo of the person, found "
+                "copies of this one; leave the person out of the album"
+            )
         found = [
-            library.search(query[None], min(k, len(library) - len(no)), [no], size)
-            for query, no in zip(queries, self._excluded, strict=True)
+            library.search(query[None], min(k, most), [no], size)
+            for query, most, no in zip(queries, left, self._excluded, strict=True)
         ]
         turns = [np.arange(k) % ids.shape[1] for _, ids in found]
         return Shown(

@@ -142,11 +142,8 @@ class Worker:
     def _same_files(self, planned: Planned, row: int) -> list[int]:
         """Ids of the database's photos that are this very file, or another of the person's."""
         people, database = self._work.people, planned.database
-        if (
-            database in (None, ALBUM_ONLY) or planned.auxiliary == "person"
-        ):  # it looks in no database
-            return []
-        assert database is not None  # noqa: S101 - as above
+        if database is None or database == ALBUM_ONLY or planned.auxiliary == "person":
+            return []  # it looks in no database
         if database not in self._files:
             ids: dict[str, list[int]] = {}
             manifest = read_manifest(database)

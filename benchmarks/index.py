@@ -261,7 +261,7 @@ def report(counts: list[int], photos: Path | None) -> None:
     line(f"open, sizes verified (< {LIMIT_OPEN:.0f} s)", lambda _, f: f"{f['open']:.3f} s")
     console.print(table)
     if photos is not None:
-        for step, count in (("embed_simnet", 2048), ("embed_vgg16", 128)):
+        for step, count in (("embed_simnet", 2048), ("embed_vgg16", 64)):
             made = in_process(step, photos, count)
             console.print(
                 f"embedding with {made['name']} on {made['device']}: {made['rate']:,.1f} photos/s, "

@@ -83,9 +83,10 @@ def decode(
     name: str | None = None,
     max_pixels: int = MAX_PIXELS,
     side: int | None = None,
+    ground: str = "white",
 ) -> Pixels:
     """Decode a photo: `read_photo` for those who want nothing but the pixels."""
-    return read_photo(data, name=name, max_pixels=max_pixels, side=side).pixels
+    return read_photo(data, name=name, max_pixels=max_pixels, side=side, ground=ground).pixels
 
 
 def read_photo(
@@ -94,10 +95,11 @@ def read_photo(
     name: str | None = None,
     max_pixels: int = MAX_PIXELS,
     side: int | None = None,
+    ground: str = "white",
 ) -> Photo:
     """Decode a JPEG, PNG, WebP, TIFF, BMP or GIF (first frame), told apart by content.
 
-    Grey, palette, 1-bit, 16-bit and CMYK become RGB; what is transparent is laid over white; the
+    Grey, palette, 1-bit, 16-bit and CMYK become RGB; what is transparent is laid over `ground`; the
     EXIF orientation is applied (a damaged EXIF block counts as none).
 
     Args:
@@ -107,6 +109,7 @@ def read_photo(
         side: of the central `square` that is wanted, in pixels; None for the whole photo. A JPEG
             may be decoded at 1/2, 1/4 or 1/8 of its size for it, as long as neither side becomes
             shorter than this: quicker, and close to the area average.
+        ground: the colour behind what is transparent, by name.
 
     Raises:
         ImageError: the file cannot be read, is damaged, is not a picture or is too large.
@@ -121,7 +124,7 @@ def read_photo(
                 image.draft(None, (side, side))
             image.load()
             upright, swapped = _upright(image, whole)
-            rgb = _to_rgb(upright)
+            rgb = _to_rgb(upright, ground)
             pixels = np.array(rgb if side is None else _square(rgb, side))
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error
@@ -269,18 +272,8 @@ def read_mask(
     Raises:
         ImageError: the file cannot be used.
     """
-    try:
-        content = read_file(path)
-        with open_image(content) as image:
-            check_size(image, content, MAX_PIXELS)
-            whole = image.size
-            image.load()
-            mask = mask_of(_upright(image, whole)[0], black_holes=black_holes)
-    except ImageError as error:
-        raise ImageError(f"{path}: {error}") from error
-    except Exception as error:  # Pillow raises a dozen types on damaged files
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ImageError(f"{path}: damaged, it cannot be decoded: {reason}") from error
+    ground = "white" if black_holes else "black"
+    mask = mask_of(Image.fromarray(decode(path, ground=ground)), black_holes=black_holes)
     if size is not None and size != mask.shape:
         rows, columns = (
             ((np.arange(new) + 0.5) * old / new).astype(np.intp)

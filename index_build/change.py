@@ -87,11 +87,10 @@ def remove(database: Path, ids: Sequence[int] = (), paths: Sequence[str] = ()) -
 def name_in(root: Path, path: Path) -> str:
     """What a database of a folder calls a file: relative to the folder, or else absolute."""
     whole = Path(os.path.abspath(path))  # noqa: PTH100 - unlike absolute(), it takes .. away
-    for one in (whole, whole.resolve()):
-        for base in (root, root.resolve()):
-            if one.is_relative_to(base):
-                return one.relative_to(base).as_posix()
-    return whole.as_posix()
+    if whole.is_relative_to(root):
+        return whole.relative_to(root).as_posix()
+    real, base = whole.resolve(), root.resolve()  # one of them may be named by a link
+    return real.relative_to(base).as_posix() if real.is_relative_to(base) else whole.as_posix()
 
 
 def _names(manifest: Manifest, paths: Sequence[str]) -> dict[str, str]:

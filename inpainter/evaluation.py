@@ -147,17 +147,18 @@ def evaluate(config: Evaluation, stages: Stages = silently) -> Outcome:
     cases, people = _open(config, stages)
     _claim(config.out, cases)
     device = pick_device(config.device)
-    hashes = _hashes(config.photos, cases.cache) if config.databases else {}
+    rows = cases.cache.usable if people else np.unique(cases.photo)
+    hashes = _hashes(config.photos, cases.cache, rows) if config.databases else {}
     work = Work(cases, config.out / "parts", device, config.seed, people, hashes)
     with stages("Filling", "photos") as progress:
         run(work, planned, config.workers, progress)
     return _report(config, work, planned)
 
 
-def _hashes(photos: Path, cache: PhotoCache) -> dict[int, str]:
-    """SHA-256 of the files that the rows of a cache were decoded from."""
+def _hashes(photos: Path, cache: PhotoCache, rows: Rows) -> dict[int, str]:
+    """SHA-256 of the files that some rows of a cache were decoded from."""
     source, hashes = open_source(photos), {}
-    for row in cache.usable.tolist():
+    for row in rows.tolist():
         with suppress(ImageError):  # it was there when it was cached
             hashes[row] = hashlib.sha256(source.read(cache.names[row])).hexdigest()
     return hashes

@@ -146,9 +146,10 @@ class Worker:
             return []  # it looks in no database
         if database not in self._files:
             ids: dict[str, list[int]] = {}
-            manifest = read_manifest(database)
-            for one in all_rows(database, manifest):
-                ids.setdefault(one.sha256, []).append(one.id)
+            measured = set(self._work.hashes.values())
+            for one in all_rows(database, read_manifest(database)):
+                if one.sha256 in measured:
+                    ids.setdefault(one.sha256, []).append(one.id)
             self._files[database] = ids
         same = [row]
         if people is not None and planned.auxiliary != "album":

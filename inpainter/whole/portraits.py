@@ -68,7 +68,7 @@ def cut_faces(
         progress: told of photos done.
 
     Raises:
-        InputError: no photos, or `out` is their folder.
+        InputError: no photos, none that can be used, or `out` is their folder.
         StorageError: a face cannot be written.
     """
     if out.resolve() == photos.resolve():
@@ -99,6 +99,12 @@ def cut_faces(
                 report.faces += len(faces)
                 report.faceless += [] if faces else [name]
             progress(number, len(source.names))
+    if len(report.failed) == len(source.names):
+        name, reason = report.failed[0]
+        raise InputError(
+            f"{photos}: none of {len(source.names)} files can be used as a photo; "
+            f"the first: {name}: {reason}"
+        )
     return report
 
 

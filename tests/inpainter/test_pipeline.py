@@ -20,7 +20,6 @@ from simpaint.inpainter import Inpainter
 from simpaint.inpainter.checkpoint import save
 from simpaint.inpainter.copy_unet import CopyConfig, CopyUNet
 from simpaint.inpainter.painters import coarse_picture, in_turns
-from simpaint.inpainter.whole.canvas import open_canvas
 from simpaint.inpainter.whole.find_faces import default_finder, surest_face
 from simpaint.inpainter.whole.frames import Frame, cut
 from simpaint.retrieval import ImageDatabase
@@ -387,21 +386,3 @@ def test_our_own_network_borrows_from_any_number(folder: Path, tmp_path: Path, k
     result = inpainter(photo, hole)
     assert result.neighbors.shape[:2] == (len(result.frames), k)
     assert np.array_equal(np.asarray(result.photo)[~hole], photo[~hole])
-
-
-def test_a_tiff_that_pillow_has_not_turned_yet_is_turned_once(tmp_path: Path) -> None:
-    pixels = drawn_face(np.random.default_rng(0), 40)[:, :30]
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.fromarray(pixels).save(tmp_path / "turned.tif", exif=exif)
-    with Image.open(tmp_path / "turned.tif") as photo:
-        canvas = open_canvas(photo, np.zeros((30, 40), np.bool_))
-    np.testing.assert_array_equal(canvas.pixels, np.rot90(pixels, -1))
-
-
-def test_a_mask_of_16_bits_is_a_hole_where_it_is_half_as_bright_as_white() -> None:
-    photo = np.zeros((2, 3, 3), np.uint8)
-    grey = np.array([[0, 300, 30000], [33000, 65535, 0]], np.uint16)
-    expected = [[False, False, False], [True, True, False]]
-    for mask in (grey, Image.fromarray(grey)):
-        np.testing.assert_array_equal(open_canvas(photo, mask).hole, expected)

@@ -112,6 +112,12 @@ def test_no_name_leads_out_of_the_folder(album: Path, tmp_path: Path) -> None:
 def test_the_photos_folder_is_no_place_for_faces(album: Path) -> None:
     with pytest.raises(InputError, match="expected another folder"):
         cut_faces(album, album)
+    (album / "words").mkdir()
+    (album / "words/note.txt").write_text("no photo")
+    with pytest.raises(
+        InputError, match=r"none of 1 files .* note\.txt: expected a JPEG"
+    ):
+        cut_faces(album / "words", album / "faces")
     (album / "empty").mkdir()
     with pytest.raises(InputError, match="expected photos, found none"):
         cut_faces(album / "empty", album / "faces")

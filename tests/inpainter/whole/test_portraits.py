@@ -114,9 +114,7 @@ def test_the_photos_folder_is_no_place_for_faces(album: Path) -> None:
         cut_faces(album, album)
     (album / "words").mkdir()
     (album / "words/note.txt").write_text("no photo")
-    with pytest.raises(
-        InputError, match=r"none of 1 files .* note\.txt: expected a JPEG"
-    ):
+    with pytest.raises(InputError, match=r"none of 1 files .* note\.txt: expected a JPEG"):
         cut_faces(album / "words", album / "faces")
     (album / "empty").mkdir()
     with pytest.raises(InputError, match="expected photos, found none"):

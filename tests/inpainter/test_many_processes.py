@@ -40,7 +40,8 @@ def test_two_processes_learn_what_one_learns(cache: PhotoCache, tmp_path: Path) 
     for name, launch in (("one", []), ("two", both)):
         arguments = [script, cache.folder, tmp_path / name]
         command = [sys.executable, *launch, *map(str, arguments)]
-        subprocess.run(command, check=True, capture_output=True, timeout=600)
+        done = subprocess.run(command, capture_output=True, timeout=600, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
         states.append(load_file(tmp_path / name / "state-00000006.safetensors"))
     for key, value in states[0].items():
         torch.testing.assert_close(states[1][key], value, atol=1e-5, rtol=1e-4)

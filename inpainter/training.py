@@ -5,6 +5,7 @@ pure functions of (seed, step) and the learning rate of the step, so that a run 
 and resumed ends with the weights of an undisturbed one.
 """
 
+import atexit
 import copy
 import logging
 import time
@@ -328,7 +329,10 @@ def _accelerator(options: RunOptions) -> "Accelerator":
     )
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high")
-    return Accelerator(mixed_precision="bf16" if bfloat16 else "no", cpu=options.cpu)
+    accelerator = Accelerator(mixed_precision="bf16" if bfloat16 else "no", cpu=options.cpu)
+    if accelerator.num_processes > 1:  # PyTorch: a group that is not ended may crash at exit
+        atexit.register(accelerator.state.destroy_process_group)
+    return accelerator
 
 
 @torch.no_grad()

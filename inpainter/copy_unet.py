@@ -206,8 +206,30 @@ class CopyUNet(nn.Module):
             (B, 3, H, W), known pixels included, not clamped.
         """
         holes = holes.to(photos.dtype)
-        known = photos * (1 - holes)
         smooth = thin_plate(photos, holes).clamp(0, 1)
+        seen = (photos, holes, smooth, coarse, neighbors)
+        out, copied, similar = self._painted(*seen)
+        # The mirror image is painted with other errors, and the mean of both has less of them.
+        out = (out + self._painted(*(x.flip(-1) for x in seen))[0].flip(-1)) / 2
+        if self.config.crispness == 0:
+            return out
+        holes, similar = holes.float(), similar.float()
+        filled = photos.float() * (1 - holes) + out * holes
+        detail = borrowed_detail(filled, holes, similar, copied.float(), self.config.crispness)
+        if not self.training:  # last: where there are speckles, less is borrowed
+            filled = without_speckles(filled, holes, similar)
+        given = holes if faces is None else holes * faces.view(-1, 1, 1, 1)
+        return torch.where(given.bool(), filled + detail, out)
+
+    def _painted(
+        self, photos: Tensor, holes: Tensor, smooth: Tensor, coarse: Tensor, neighbors: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The picture before detail is borrowed, what was copied for it, and of which photos.
+
+        Returns:
+            (B, 3, H, W), (B, 3, H, W) and (B, 1 + K, 4, H, W).
+        """
+        known = photos * (1 - holes)
         coarse = known + coarse * holes
         skips = self.encoder(torch.cat([known, holes, smooth, coarse], dim=1))
         features = self.middle(skips.pop())
@@ -225,15 +247,7 @@ class CopyUNet(nn.Module):
         out: Tensor = painted + sum(
             s * filling for s, filling in zip(shares, fillings, strict=True)
         )
-        if self.config.crispness == 0:
-            return out
-        holes, similar = holes.float(), similar.float()
-        filled = known.float() + out * holes
-        detail = borrowed_detail(filled, holes, similar, copied.float(), self.config.crispness)
-        if not self.training:  # last: where there are speckles, less is borrowed
-            filled = without_speckles(filled, holes, similar)
-        given = holes if faces is None else holes * faces.view(-1, 1, 1, 1)
-        return torch.where(given.bool(), filled + detail, out)
+        return out, copied, similar
 
     def _copy(self, features: Tensor, similar: Tensor) -> tuple[Tensor, Tensor]:
         """Features that know the similar photos, and the blend of what is copied: (B, 3, H, W)."""

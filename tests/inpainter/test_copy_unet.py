@@ -61,6 +61,13 @@ def test_what_stands_in_the_hole_or_coarse_outside_it_is_not_seen() -> None:
 
 
 @torch.no_grad()
+def test_a_mirrored_photo_is_painted_as_the_photo_mirrored() -> None:
+    given, built = inputs(2, (16, 21)), network()
+    mirrored = built(*(x.flip(-1) for x in given))
+    torch.testing.assert_close(mirrored.flip(-1), built(*given), atol=1e-4, rtol=1e-3)
+
+
+@torch.no_grad()
 def test_before_training_it_blends_its_three_fillings() -> None:
     photos, holes, coarse, neighbors = inputs(2)
     smooth = thin_plate(photos, holes).clamp(0, 1)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DatabaseError
+from .manifest import Level
 from .publish import IndexConfig, Stages, publish, silently, sweep, writing
 from .store import (
     Manifest,
@@ -28,11 +29,15 @@ from .store import (
 
 
 @contextmanager
-def changing(database: Path) -> Iterator[Manifest]:
-    """The manifest of a finished database that nobody else changes meanwhile."""
+def changing(database: Path, level: Level = "full") -> Iterator[Manifest]:
+    """The manifest of a finished database that nobody else changes meanwhile.
+
+    Every byte is checked where new files are made of the old ones: else damage would get a
+    checksum that says it is as written.
+    """
     read_manifest(database)  # before a lock is left in a folder that is no database
     with writing(database):
-        yield open_checked(database, "sizes")
+        yield open_checked(database, level)
 
 
 def next_state(manifest: Manifest) -> Manifest:
@@ -64,7 +69,7 @@ def remove(database: Path, ids: Sequence[int] = (), paths: Sequence[str] = ()) -
     Raises:
         DatabaseError: a photo that the database does not have.
     """
-    with changing(database) as manifest:
+    with changing(database, "sizes") as manifest:
         wanted_ids, wanted_paths = set(ids), _names(manifest, paths)
         found = [
             row

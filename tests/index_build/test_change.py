@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -323,3 +324,26 @@ def test_a_photo_that_cannot_be_read_now_stays_and_a_damaged_one_goes(
     result = added(db, photos.parent / "list.txt")
     assert (result.added, result.changed, result.unchanged, result.lost) == (0, 0, 2, 1)
     assert paths(db) == {path: i for path, i in before.items() if path != "0004.jpg"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        compact,
+        lambda db: rebuild(db, IndexConfig("Flat")),
+        lambda db: added(db, db.parent / "photos"),
+    ],
+)
+def test_damage_is_not_made_the_truth(
+    change: Callable[[Path], object], photos: Path, db: Path
+) -> None:
+    draw_faces(photos, 1, start=20)
+    remove(db, [0])
+    shard = db / open_checked(db).shards[0].file
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(DatabaseError, match="damaged"):
+        change(db)
+    with pytest.raises(DatabaseError, match="damaged"):
+        open_checked(db)

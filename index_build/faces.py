@@ -4,6 +4,7 @@ King 2017: a ResNet trained so that one person's photos lie within 0.6 of each o
 have nearly one length, so that after normalising, inner products order as distances do.
 """
 
+import threading
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -45,16 +46,10 @@ class DlibDescriptor:
                 "descriptor dlib: expected dlib and its models, found none: "
                 "pip install 'simpaint[faces]'"
             )
-        import dlib
-
         models = Path(spec.origin).parent / "models"
         self.config = config
         self.weights_sha256 = sha256(models / _RESNET)
-        self._find: Any = dlib.get_frontal_face_detector()
-        self._landmarks: Any = dlib.shape_predictor(str(models / _LANDMARKS))
-        self._network: Any = dlib.face_recognition_model_v1(str(models / _RESNET))
-        self._cut: Any = dlib.get_face_chip
-        self._whole = dlib.rectangle(0, 0, self.input_size - 1, self.input_size - 1)
+        self._models = _Models(models, self.input_size)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Describe photos: see `Descriptor`."""
@@ -76,15 +71,35 @@ class DlibDescriptor:
             return torch.empty(0, self.d)
         pairs = zip(_pixels(images), _pixels(guides), strict=True)
         vectors = np.array(
-            self._network.compute_face_descriptor([self._chip(*pair) for pair in pairs])
+            self._models.network.compute_face_descriptor([self._chip(*pair) for pair in pairs])
         )
         return F.normalize(torch.from_numpy(vectors).float(), dim=1)
 
     def _chip(self, picture: Pixels, guide: Pixels) -> Any:  # noqa: ANN401 - dlib has no types
         """The guide's face, turned upright and cut to 150 by 150, as the network was trained."""
-        found = self._find(guide)
-        face = max(found, key=lambda box: box.area()) if found else self._whole
-        return self._cut(picture, self._landmarks(guide, face))
+        models = self._models
+        found = models.find(guide)
+        face = max(found, key=lambda box: box.area()) if found else models.whole
+        return models.cut(picture, models.landmarks(guide, face))
+
+
+class _Models(threading.local):
+    """dlib's networks, each thread's its own: shared by two, they give wrong faces now and then."""
+
+    def __init__(self, folder: Path, side: int) -> None:
+        """Load them; Python calls this again in each thread that uses them.
+
+        Args:
+            folder: where their files are.
+            side: of the squares in pixels.
+        """
+        import dlib
+
+        self.find: Any = dlib.get_frontal_face_detector()
+        self.landmarks: Any = dlib.shape_predictor(str(folder / _LANDMARKS))
+        self.network: Any = dlib.face_recognition_model_v1(str(folder / _RESNET))
+        self.cut: Any = dlib.get_face_chip
+        self.whole = dlib.rectangle(0, 0, side - 1, side - 1)
 
 
 def _pixels(images: Tensor) -> list[Pixels]:

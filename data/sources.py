@@ -8,6 +8,7 @@ import posixpath
 import tarfile
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -84,6 +85,15 @@ def reopen_source(kind: SourceKind, root: Path) -> PhotoSource:
     if kind in ("folder", "list"):
         return FileSource(kind, root, [])
     return open_source(root)
+
+
+def file_stamp(source: PhotoSource, name: str) -> str:
+    """Size and time of a photo's file, or of the archive it is in; empty where there is none."""
+    file = source.root / name if source.root.is_dir() else source.root
+    with suppress(OSError):
+        status = file.stat()
+        return f"{status.st_size} {status.st_mtime_ns}"
+    return ""
 
 
 class FileSource:

@@ -9,7 +9,6 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from ...data.files import make_folder, replacing
 from ...data.images import Pixels, decode, square
 from ...data.progress import Progress, silent
-from ...data.sources import PhotoSource
+from ...data.sources import PhotoSource, file_stamp
 from ...errors import ImageError, InputError
 
 _BLOCK = 2048
@@ -37,6 +36,7 @@ class PhotoCache:
         usable: (n,) int64, the rows whose photo could be decoded; the others are black.
         unusable: the others' names, each with the reason.
         fingerprint: a hash of size and names.
+        files: a hash of the sizes and times of the files; empty if nobody noted them.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -45,6 +45,7 @@ class PhotoCache:
         self.size: int = plan["size"]
         self.names: list[str] = plan["names"]
         self.fingerprint = _fingerprint(plan)
+        self.files = str(plan.get("files", ""))
         starts = range(0, len(self.names), _BLOCK)
         try:
             self._blocks = [np.load(_block(folder, start), mmap_mode="r") for start in starts]
@@ -137,13 +138,9 @@ def cache_photos(
 
 def _stamp(source: PhotoSource, names: Sequence[str]) -> str:
     """Changes when a file does: a hash of sizes and times."""
-    files = [source.root / name for name in names] if source.root.is_dir() else [source.root]
-    digest = hashlib.sha256()
-    for file in files:
-        with suppress(OSError):
-            status = file.stat()
-            digest.update(f"{status.st_size} {status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:16]
+    files = names if source.root.is_dir() else names[:1]  # an archive is one file
+    stamps = [file_stamp(source, name) for name in files]
+    return hashlib.sha256("".join(f"{s}\n" for s in stamps if s).encode()).hexdigest()[:16]
 
 
 def _write_block(

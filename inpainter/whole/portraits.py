@@ -13,7 +13,7 @@ import numpy as np
 from ...data.files import make_folder, storage_errors
 from ...data.images import Pixels, decode, write_png
 from ...data.progress import Progress, silent
-from ...data.sources import PhotoSource, open_source
+from ...data.sources import PhotoSource, file_stamp, open_source
 from ...errors import ImageError, InputError
 from ...index_build.embed import batches_of
 from .find_faces import FaceFinder, all_faces, default_finder
@@ -56,8 +56,9 @@ def cut_faces(
 
     Faces of less than 48 pixels, and those that the photo's edge cuts off, are left out.
     The faces of `a/b.jpg` become `a/b.jpg-1.png` (the surest), `a/b.jpg-2.png`, ... A hidden file
-    names the photos that were searched for this size: they are not again, so that a run that was
-    stopped can be repeated, and a face that somebody deleted does not come back.
+    names the photos that were searched for this size: they are not again until they change, so that
+    a run that was stopped can be repeated, and a face that somebody deleted does not come back. A
+    photo of another album that has the name of one of them counts as failed.
 
     Args:
         photos: a folder, a list of paths, a `.tar` or a `.parquet`.
@@ -78,24 +79,34 @@ def cut_faces(
         raise InputError(f"{photos}: expected photos, found none")
     make_folder(out)
     searched = out / f".searched-{size}"
-    before = _read(searched)
-    todo = [name for name in source.names if name not in before]
-    report = Cut(kept=len(source.names) - len(todo))
-    progress(report.kept, len(source.names))
+    before, root, report = _read(searched), str(source.root), Cut()
+    todo: dict[str, str] = {}
+    for name in source.names:
+        stamp = file_stamp(source, name)
+        place, then = before.get(name, (root, None))
+        if then == stamp:
+            report.kept += 1
+        elif place == root:
+            todo[name] = stamp
+        else:
+            report.failed.append((name, f"{out} holds the faces of another photo of this name"))
+    ready = len(source.names) - len(todo)
+    progress(ready, len(source.names))
 
     def search(name: str) -> tuple[str, list[Pixels] | str]:
         return name, _faces(source, name, finder, size)
 
     with ThreadPoolExecutor(workers, "faces") as pool, _ending(pool):
-        batches = batches_of(todo, _AT_ONCE)
+        batches = batches_of(list(todo), _AT_ONCE)
         found = (one for names in batches for one in pool.map(search, names))
-        for number, (name, faces) in enumerate(found, report.kept + 1):
+        for number, (name, faces) in enumerate(found, ready + 1):
             if isinstance(faces, str):
                 report.failed.append((name, faces))
             else:
                 _write(out, name, faces)
                 with storage_errors(searched), searched.open("a", encoding="ascii") as file:
-                    file.write("\n" + json.dumps(name))  # a line that a kill cut off ends here
+                    # A line that a kill has cut off ends where this one begins.
+                    file.write("\n" + json.dumps([name, root, todo[name]]))
                 report.faces += len(faces)
                 report.faceless += [] if faces else [name]
             progress(number, len(source.names))
@@ -145,13 +156,14 @@ def _write(out: Path, name: str, faces: Sequence[Pixels]) -> None:
         write_png(path, face)
 
 
-def _read(searched: Path) -> set[str]:
-    """The photos that a file names, a line each, but for lines that a kill has cut off."""
-    names: set[str] = set()
+def _read(searched: Path) -> dict[str, tuple[str, str]]:
+    """Where the photos that a file names were, and their stamps; cut off lines are left out."""
+    known: dict[str, tuple[str, str]] = {}
     for line in searched.read_text("ascii").splitlines() if searched.exists() else ():
         with suppress(ValueError):
-            names.add(json.loads(line))
-    return names
+            name, root, stamp = json.loads(line)
+            known[name] = root, stamp
+    return known
 
 
 def _file(out: Path, name: str, number: int) -> Path:

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -135,3 +136,26 @@ def test_the_command_finds_a_real_face(tmp_path: Path) -> None:
     centres = [frame.corner + frame.side * (0.5 + 0.5j) for frame in frames]
     assert min(abs(centre - (222 + 125j)) for centre in centres) < 20
     assert all(decode(face).shape == (64, 64, 3) for face in out.glob("*.png"))
+
+
+def test_another_albums_photo_of_the_same_name_is_not_taken_for_the_first(
+    album: Path, tmp_path: Path
+) -> None:
+    out, finder = tmp_path / "faces", Sure(Face(LEFT, 0.3))
+    cut_faces(album, out, finder=finder)
+    before = (out / "b/two.png-1.png").read_bytes()
+    other = tmp_path / "other"
+    (other / "b").mkdir(parents=True)
+    write_png(other / "b/two.png", np.flip(decode(album / "b/two.png"), 1).copy())
+    write_png(other / "c.png", decode(album / "b/two.png"))
+    report = cut_faces(other, out, finder=finder)
+    assert (report.faces, report.kept) == (1, 0)
+    assert report.failed == [("b/two.png", f"{out} holds the faces of another photo of this name")]
+    assert (out / "b/two.png-1.png").read_bytes() == before
+    # The photo itself, changed or moved, is known.
+    shutil.move(album, tmp_path / "moved")
+    assert cut_faces(tmp_path / "moved", out, finder=finder).kept == 2
+    shutil.move(tmp_path / "moved", album)
+    shutil.copy(other / "b/two.png", album / "b/two.png")
+    assert cut_faces(album, out, finder=finder).faces == 1
+    assert (out / "b/two.png-1.png").read_bytes() != before

@@ -29,7 +29,8 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     default="telea,ns,biharmonic",
     show_default=True,
     help="Names of methods or networks (simpaint is our own), NAME=WEIGHTS_FILE, MODULE:FUNCTION; "
-    "with commas between.",
+    "with commas between. After a change in what a MODULE imports or reads, name "
+    "its function anew: that is not looked at.",
 )
 @click.option(
     "--masks",

@@ -21,6 +21,7 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -28,7 +29,7 @@ import pyarrow.parquet as pq
 from ..data.files import make_folder, replacing
 from ..data.sources import open_source
 from ..data.strokes import StrokeBank, synthetic_bank
-from ..errors import ImageError, InputError
+from ..errors import ImageError, InputError, expect_one_of
 from ..index_build.descriptors import pick_device
 from ..index_build.manifest import open_checked
 from ..index_build.publish import Stages, silently
@@ -100,6 +101,8 @@ class Evaluation:
             raise InputError(f"shapes: expected each once, found {', '.join(self.shapes)}")
         if unknown := set(self.shapes) - set(SHAPES):
             raise InputError(f"shapes: expected some of {', '.join(SHAPES)}; found {unknown}")
+        for one in self.auxiliaries:
+            expect_one_of("auxiliaries", one, get_args(Auxiliary))
         if not self.methods:
             raise InputError("methods: expected at least one, found none")
         if not (self.masks or self.shapes or self.album):
@@ -213,6 +216,11 @@ def hole_sets(config: Evaluation, rows: Rows) -> list[Holes]:
         return album_holes(_bank(config.strokes), size, seed, count)
     sets: list[Holes] = []
     if config.masks == "balanced":
+        if Path("balanced").is_dir():
+            raise InputError(
+                "masks: balanced holes are drawn, but there is a folder of this name too: write "
+                "./balanced for its masks, or run this in another folder"
+            )
         total = BUCKETS * config.per_bucket if config.per_bucket else count
         sets.append(StrokeHoles(_bank(config.strokes), size, seed, total))
     elif config.masks:

@@ -42,7 +42,8 @@ class Page:
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A table; all columns but the first hold numbers."""
         lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-        self._parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
+        cells = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+        self._parts.append("\n".join(f"| {' | '.join(line)} |" for line in cells))
 
     def picture(self, path: Path, alt: str) -> None:
         """A picture in the page's folder or below: PNG or JPEG."""

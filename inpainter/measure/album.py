@@ -82,6 +82,11 @@ def open_album(
     persons = _persons(source.names)
     if np.bincount(persons).max(initial=0) < 2 or not any("/" in name for name in source.names):
         raise InputError(f"{folder}: expected a folder of photos for each person, found none")
+    if deeper := next((name for name in source.names if name.count("/") > 1), None):
+        raise InputError(
+            f"{folder}: expected a folder of photos for each person and none inside these, found "
+            f"{deeper}"
+        )
     faces = FaceSource(source, size)
     # One thread: dlib's detector keeps its state between calls.
     with stages("Finding faces", "photos") as progress:

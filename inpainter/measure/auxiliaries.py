@@ -8,6 +8,7 @@
 - `person`: as `database`, which here holds nothing but these.
 """
 
+from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
@@ -64,15 +65,23 @@ class Auxiliaries:
         self._all = library.ids() if library is not None and kind == "random" else None
         self.shown = _nothing(0)
 
-    def begin(self, numbers: NDArray[np.int64], truth: Tensor, excluded: list[Ids]) -> None:
+    def begin(
+        self,
+        numbers: NDArray[np.int64],
+        truth: Tensor,
+        excluded: list[Ids],
+        names: Sequence[str] = (),
+    ) -> None:
         """Announce a batch.
 
         Args:
             numbers: (B,) the cases.
             truth: (B, 3, H, W) in [0, 1].
             excluded: for each the ids that it must not be shown, besides copies of the truth.
+            names: their photos', for errors.
         """
         self._numbers, self._excluded = numbers, excluded
+        self._names = names or [f"case {number}" for number in numbers]
         self.shown = _nothing(len(numbers))
         if self._library is not None and self._kind != "noise":
             self._truth = self._library.describe(truth)
@@ -115,8 +124,8 @@ class Auxiliaries:
         left = [len(library) - len(no) for no in self._excluded]
         if 0 in left:
             raise InputError(
-                f"case {self._numbers[left.index(0)]}: expected another photo of the person, found "
-                "copies of this one; leave the person out of the album"
+                f"{self._names[left.index(0)]}: expected another photo of the person, found copies "
+                "of this one; leave the person out of the album"
             )
         found = [
             library.search(query[None], min(k, most), [no], size)

@@ -83,6 +83,7 @@ class Cases:
         self._units = self.photo if units is None else units[self.photo]
         self.settings = {
             "photos": {"names and size": cache.fingerprint, "used": len(rows)},
+            "photos' files": cache.files,
             "size": self.size,
             "seed": seed,
             "holes": [holes.settings for holes in sets],

@@ -97,7 +97,8 @@ class Library:
         scores, ids = self._nearest(vectors, 2 * max(k, 1), excluded)
         if k < 1 or ids.shape[1] < k or ids[:, :k].min() < 0:
             raise DatabaseError(
-                f"{self._name}: expected {max(k, 1)} photos for every case, found fewer"
+                f"{self._name}: expected {max(k, 1)} photos for every case besides those that are "
+                "hidden from it (its own, copies, an album's person), found fewer"
             )
 
         @cache

@@ -90,7 +90,8 @@ def _about(config: "Evaluation", work: Work, table: pa.Table) -> str:
     cases = work.cases
     unusable = len(cases.cache) - len(cases.cache.usable)
     text = (
-        f"{len(cases.cache.usable):,} photos, {len(cases):,} cases, {config.size} x {config.size} "
+        f"{len(np.unique(cases.photo)):,} photos, {len(cases):,} cases, "
+        f"{config.size} x {config.size} "
         f"pixels, seed {config.seed}. Numbers are of the composite in 8 bits: mean ± standard "
         "deviation over cases; the best of each column is bold. "
     )

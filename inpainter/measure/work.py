@@ -115,7 +115,8 @@ class Worker:
         truth, holes = _tensors(block, part)
         numbers, rows = block.numbers[part], block.photos[part]
         photos = truth.float() / 255
-        ready.similar.begin(numbers, photos, self._excluded(planned, rows))
+        names = [self._work.cases.cache.names[row] for row in rows]
+        ready.similar.begin(numbers, photos, self._excluded(planned, rows), names)
         begun = perf_counter()
         painted = ready.method(photos * (1 - holes), holes.clone())  # not ours to be changed
         seconds = (perf_counter() - begun) / len(numbers)

@@ -17,7 +17,8 @@ def load_own(source: str) -> tuple[Method, int, str]:
         source: "package.module:function".
 
     Returns:
-        the function, 0 similar photos, and a hash of its module's source.
+        the function, 0 similar photos, and a hash of its name and its module's source, but not of
+        what the module imports or reads.
 
     Raises:
         InputError: it cannot be imported.
@@ -35,4 +36,4 @@ def load_own(source: str) -> tuple[Method, int, str]:
         ) from error
     if not callable(method):
         raise InputError(f"{source}: expected a function, found {type(method).__name__}")
-    return method, 0, hashlib.sha256(text.encode()).hexdigest()
+    return method, 0, hashlib.sha256(f"{source}\n{text}".encode()).hexdigest()

@@ -1,0 +1,105 @@
+"""What would make a table wrong without a word is refused, or told apart."""
+
+import csv
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from simpaint.cli import main
+from simpaint.data.drawn_faces import drawn_face
+from simpaint.data.images import write_png
+from simpaint.errors import InputError
+from simpaint.inpainter import Evaluation
+from simpaint.inpainter.measure.album import open_album
+
+TWO = """
+import torch
+def fill(photos, masks):
+    return photos + 0.5 * masks
+def fill_(photos, masks):
+    return photos + 0.9 * masks
+"""
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with photos in it."""
+    draw(tmp_path / "photos", 0)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def draw(folder: Path, first: int) -> None:
+    folder.mkdir(exist_ok=True)
+    for i in range(3):
+        write_png(folder / f"{i}.png", drawn_face(np.random.default_rng(first + i), 32))
+
+
+def evaluate(*arguments: str, code: int = 0) -> str:
+    fixed = ["evaluate", "--photos", "photos", "--size", "32"]
+    result = CliRunner().invoke(main, [*fixed, *arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def means(out: str) -> dict[str, float]:
+    """L1 of each method."""
+    with Path(out, "table.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {row["method"]: float(row["mean"]) for row in rows if row["metric"] == "l1"}
+
+
+def test_two_functions_of_a_module_are_two_methods(work: Path) -> None:
+    (work / "two_fillings.py").write_text(TWO)
+    options = ["--shape", "eyes", "--out", "a", "--methods"]
+    evaluate(*options, "two_fillings:fill,two_fillings:fill_")
+    both = means("a")
+    assert both["two_fillings:fill"] != both["two_fillings:fill_"]
+    evaluate(*options, "fill=two_fillings:fill")
+    evaluate(*options, "fill=two_fillings:fill_")  # the name is another's now
+    assert means("a") == {"fill": both["two_fillings:fill_"]}
+
+
+def test_a_report_on_photos_that_changed_is_not_gone_on_with(work: Path) -> None:
+    options = ["--shape", "eyes", "--out", "a", "--methods"]
+    evaluate(*options, "telea")
+    draw(work / "photos", 7)
+    assert "caches other photos" in evaluate(*options, "telea,ns", code=2)
+    shutil.rmtree("a/photos")
+    assert "holds a report on other photos' files" in evaluate(*options, "telea,ns", code=2)
+
+
+def test_a_folder_named_balanced_is_not_passed_over(work: Path) -> None:
+    options = ["--out", "a", "--methods", "telea"]
+    (work / "balanced").mkdir()
+    mask = np.zeros((32, 32), np.uint8)
+    mask[8:20, 8:20] = 255
+    write_png(work / "balanced/one.png", mask)
+    said = evaluate("--masks", "balanced", *options, code=2)
+    assert "write ./balanced for its masks" in said
+    evaluate("--masks", "./balanced", *options)
+
+
+@pytest.mark.usefixtures("work")
+def test_the_report_counts_the_photos_that_were_used() -> None:
+    evaluate("--shape", "eyes", "--limit", "2", "--out", "a", "--methods", "telea")
+    assert "\n2 photos, 2 cases" in Path("a/report.md").read_text("utf-8")
+
+
+def test_what_an_auxiliary_cannot_be_is_refused(tmp_path: Path) -> None:
+    wrong: Any = ("DATABASE",)
+    with pytest.raises(InputError, match="auxiliaries: expected one of database"):
+        Evaluation(tmp_path, tmp_path / "a", ("telea",), shapes=("eyes",), auxiliaries=wrong)
+
+
+def test_folders_of_persons_inside_folders_are_refused(tmp_path: Path) -> None:
+    for name in ("test/ann", "test/bob"):
+        (tmp_path / name).mkdir(parents=True)
+        draw(tmp_path / name, 0)
+    with pytest.raises(InputError, match=r"none inside these, found test/ann/0\.png"):
+        open_album(tmp_path, tmp_path / "out", 32)

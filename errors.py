@@ -16,6 +16,8 @@ Every message is one line that says what was wrong, what was expected and which 
 The command line prints it and ends with exit code 2.
 """
 
+from collections.abc import Sequence
+
 
 class SimpaintError(Exception):
     """Base of every error that simpaint raises on purpose."""
@@ -51,3 +53,19 @@ class DownloadError(SimpaintError):
 
 class DependencyError(SimpaintError):
     """A needed library is missing, or two libraries exclude each other."""
+
+
+def expect_one_of(name: str, value: object, choices: Sequence[object]) -> None:
+    """Refuse a word that is none of those that mean something.
+
+    Args:
+        name: of what it was given for.
+        value: what was given.
+        choices: what is allowed.
+
+    Raises:
+        InputError: naming all three.
+    """
+    if value not in choices:
+        allowed = ", ".join(map(str, choices))
+        raise InputError(f"{name}: expected one of {allowed}; found {value!r}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import InputError
 from .progress import progress_bar
 
 if TYPE_CHECKING:
@@ -18,7 +19,12 @@ _path = click.Path(path_type=Path)
 
 @click.command()
 @click.argument("photo", type=_path)
-@click.option("--mask", type=_path, required=True, help="As large as PHOTO; white is hole.")
+@click.option(
+    "--mask",
+    type=_path,
+    required=True,
+    help="As large as PHOTO; white is hole, and a little wider than the damage.",
+)
 @click.option("--database", type=_path, help="Similar photos, as `simpaint index build` made it.")
 @click.option("--moved", type=_path, help="Where the database's photos are now, if moved.")
 @click.option("--out", type=_path, required=True, help="The result: a file, or a folder.")
@@ -90,6 +96,10 @@ def inpaint(photo: Path, mask: Path, out: Path, **options: Any) -> None:  # noqa
     from ..inpainter.whole.folders import Job, paint_file, paint_folder, pair
 
     jobs = pair(photo, mask, out) if photo.is_dir() else []
+    references = {path.resolve() for path in options["references"]}
+    for written in filter(None, [out, options["steps"], *(job.out for job in jobs)]):
+        if written.resolve() in references:
+            raise InputError(f"{written}: expected another file than a reference")
     inpainter = _load(options)
     if not jobs:
         result = paint_file(

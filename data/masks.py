@@ -22,6 +22,7 @@ What the paper leaves open is settled here:
 - A mask without a hole is drawn again.
 """
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
@@ -29,7 +30,7 @@ from typing import Final, Literal, get_args
 import cv2
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, expect_one_of
 from .buckets import BUCKET_EDGES, bucket_of
 from .hole_shapes import Box, random_blocks, random_box, random_region
 from .recipes import CANVAS, Mask, Recipe, draw_strokes
@@ -165,6 +166,7 @@ class MaskGenerator:
         self, bank: StrokeBank | None, config: MaskConfig | None = None, split: Split = "train"
     ) -> None:
         self.config = config or MaskConfig()
+        expect_one_of("split", split, get_args(Split))
         self.split = split
         self._key = np.array([self.config.seed, get_args(Split).index(split)], dtype=np.uint64)
         if self.config.shape != "strokes":
@@ -181,7 +183,13 @@ class MaskGenerator:
         self._offsets = ranges[:, 1] - self._ends
 
     def __getitem__(self, index: int) -> Mask:
-        """Mask `index` (0 or more): (size, size) uint8, 1 = hole."""
+        """Mask `index` (0 or more): (size, size) uint8, 1 = hole.
+
+        Raises:
+            IndexError: less than 0.
+        """
+        if operator.index(index) < 0:
+            raise IndexError(f"masks are numbered from 0, not {index}")
         out = np.empty((self.config.size, self.config.size), dtype=np.uint8)
         self.draw(index, out)
         return out

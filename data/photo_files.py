@@ -5,6 +5,7 @@ the thumbnail, which would show the photo as it was.
 """
 
 import io
+import struct
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from .rasters import MODES, Array, Stored
 
 JPEG_QUALITY: Final = 95
 _ICC_TAG: Final = 34675
+_INCH: Final = 0.0254  # metres
 _FORMATS: Final = {
     ".bmp": "BMP",
     ".gif": "GIF",
@@ -160,9 +162,20 @@ def save_photo(path: Path, stored: Stored, source: PhotoFile) -> None:
         data = _encode(stored, kind, source)
     except (OSError, ValueError, KeyError, tifffile.TiffFileError) as error:
         mode = stored.mode if isinstance(stored, Image.Image) else "16-bit RGB"
-        raise ImageError(f"{path}: {kind} cannot hold a photo of mode {mode}; take .png") from error
+        able = [s for s in (".png", ".tif", ".jpg") if _can_hold(stored, _FORMATS[s], source)]
+        raise ImageError(
+            f"{path}: {kind} cannot hold a photo of mode {mode}; take {' or '.join(able)}"
+        ) from error
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+
+
+def _can_hold(stored: Stored, kind: str, source: PhotoFile) -> bool:
+    try:
+        _encode(stored, kind, source)
+    except (OSError, ValueError, KeyError, tifffile.TiffFileError):
+        return False
+    return True
 
 
 def _encode(stored: Stored, kind: str, source: PhotoFile) -> bytes:
@@ -197,7 +210,16 @@ def _encode_deep(pixels: Array, kind: str, extras: dict[str, Any]) -> bytes:
         buffer = io.BytesIO()
         profile = extras.get("icc_profile")
         tags = [(_ICC_TAG, "B", len(profile), profile, True)] if profile else []
-        tifffile.imwrite(buffer, pixels, photometric="rgb", compression="zlib", extratags=tags)
+        across, down = extras.get("dpi", (0, 0))
+        tifffile.imwrite(
+            buffer,
+            pixels,
+            photometric="rgb",
+            compression="zlib",
+            extratags=tags,
+            resolution=(float(across), float(down)) if across and down else None,
+            resolutionunit="INCH",
+        )
         return buffer.getvalue()
     if kind != "PNG":
         raise ValueError(kind)
@@ -206,6 +228,9 @@ def _encode_deep(pixels: Array, kind: str, extras: dict[str, Any]) -> bytes:
     chunks = b""
     if profile := extras.get("icc_profile"):
         chunks += _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(profile))
+    if dpi := extras.get("dpi"):
+        per_metre = (round(float(value) / _INCH) for value in dpi)
+        chunks += _chunk(b"pHYs", struct.pack(">IIB", *per_metre, 1))
     if exif := extras.get("exif"):
         chunks += _chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
     head = 8 + 25  # signature and IHDR

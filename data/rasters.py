@@ -9,8 +9,8 @@
     (H, W, 4)    RGB, alpha      RGBA, RGBX
 
 Arrays are uint8, uint16, or floats in [0, 1]; grey ones may be bool. What is transparent is seen
-over white. Known pixels, and all transparency, stay as they are stored; painted ones are turned
-back from RGB.
+over white. Known pixels stay as they are stored, and as transparent as they were; painted ones are
+turned back from RGB, and are opaque: what was erased is to be seen again.
 """
 
 from typing import Any, Final, TypeAlias
@@ -75,7 +75,7 @@ def with_painted(stored: Stored, painted: Array, hole: NDArray[np.bool_]) -> Sto
         hole: (H, W), True where `painted` is to be taken.
 
     Returns:
-        the same size, mode, type, transparency and palette. A palette has no other colours than
+        the same size, mode, type and palette. A palette has no other colours than
         its own: the nearest ones are taken; 1-bit photos are dithered.
     """
     if isinstance(stored, np.ndarray):
@@ -152,19 +152,18 @@ def _merge(stored: Array, colours: Array, hole: NDArray[np.bool_]) -> Array:
 
 
 def _array_from_rgb(stored: Array, painted: Array) -> Array:
-    """RGB to the stored form; where it is transparent, so that over white it looks as painted."""
+    """RGB to the stored form, opaque."""
     colours, alpha = _split(stored)
-    white = white_of(painted.dtype)
     values: Array = painted.astype(np.float32)
     if colours.shape[2] == 1:
         values = (values @ _LUMA)[..., None]
-    if alpha is not None:
-        opaque = np.where(alpha > 0, alpha / np.float32(white), 1)
-        values = white - (white - values) / opaque
     if stored.dtype == np.bool_:
-        return values >= white / 2
+        return values >= white_of(painted.dtype) / 2
     values = _rounded(values, stored.dtype)
-    return values if alpha is None else np.concatenate([values, alpha], axis=2)
+    if alpha is None:
+        return values
+    opaque = np.full_like(alpha, white_of(stored.dtype))
+    return np.concatenate([values, opaque], axis=2)
 
 
 def _image_from_rgb(stored: Image.Image, painted: Array) -> Array:

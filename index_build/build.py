@@ -148,10 +148,17 @@ def build_index(
     """
     photos, out = Path(photos), Path(out)
     config, engine = config or BuildConfig(), engine or ThisProcess()
+    if out.resolve() == photos.resolve():
+        raise InputError(f"{out}: expected another folder than that of the photos")
     source = open_source(photos, exclude=out)
     names = source.names
     if not names:
         raise InputError(f"{photos}: expected photos, found none")
+    for path in (out.resolve(), source.root):
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:  # manifest and FAISS could not name it, hours later
+            raise InputError(f"{path}: expected a folder whose name is UTF-8") from error
     descriptor = descriptor or load_descriptor(config.descriptor, config.device)
     plan = _plan(config, descriptor, source)
     make_folder(out)

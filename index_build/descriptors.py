@@ -6,13 +6,13 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias, cast
+from typing import Literal, Protocol, TypeAlias, cast, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import InputError, WeightsError
+from ..errors import InputError, WeightsError, expect_one_of
 from .simnet import DIMENSIONS, INPUT_SIZE, load_simnet
 from .tensors import read_tensors, tensors_sha256, write_tensors
 from .vgg import load_vgg16
@@ -75,6 +75,10 @@ class DescriptorConfig:
     pooling: Pooling = "grid"
     pca: int | None = None
     weights: Path | None = None
+
+    def __post_init__(self) -> None:
+        expect_one_of("descriptor", self.name, ("simnet", "vgg16", "dlib"))
+        expect_one_of("pooling", self.pooling, get_args(Pooling))
 
     def as_json(self) -> dict[str, JSON]:
         """What decides the vectors, without the path: weights are told apart by their hash."""

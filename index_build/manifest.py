@@ -4,12 +4,12 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 from ..data.files import replacing, sha256
 from ..data.progress import Progress, silent
 from ..data.sources import SourceKind
-from ..errors import DatabaseError
+from ..errors import DatabaseError, expect_one_of
 from .descriptors import JSON
 
 FORMAT: Final = 1
@@ -217,6 +217,7 @@ def check_files(
     Raises:
         DatabaseError: naming the first file that differs, what was expected and what was found.
     """
+    expect_one_of("verify", level, get_args(Level))
     done, total = 0, sum(info.size for info in manifest.files.values())
     for name, info in manifest.files.items():
         progress(done, total)

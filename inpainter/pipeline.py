@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..data.rasters import Stored
-from ..errors import InputError
+from ..errors import InputError, expect_one_of
 from ..index_build.descriptors import DescriptorConfig, load_descriptor, pick_device
 from ..index_build.manifest import Level, read_manifest
 from .checkpoint import OUR_OWN
@@ -138,7 +138,7 @@ class Inpainter:
         coarse: str | Path | None = None,
         network: str | Path = OUR_OWN,
         k: int | None = None,
-        references: Sequence[str | Path] = (),
+        references: str | Path | Sequence[str | Path] = (),
         auxiliary: Auxiliary = "database",
         size: int = 128,
         seed: int = 0,
@@ -172,6 +172,10 @@ class Inpainter:
             ImageError: a reference photo cannot be used.
         """
         database = None if database is None else Path(database)
+        references = [references] if isinstance(references, (str, Path)) else references
+        expect_one_of("auxiliary", auxiliary, get_args(Auxiliary))
+        if size < 1 or seed < 0:
+            raise InputError(f"expected a positive size and a seed of 0 or more: {size}, {seed}")
         if references and auxiliary != "database":
             raise InputError(f"{auxiliary} photos: expected no reference photos beside them")
         last, finder = load_last(network), default_finder()

@@ -126,12 +126,19 @@ def train(
     """
     if not options.resume and has_state(options.folder):
         raise InputError(f"{options.folder}: holds a run already; --resume goes on with it")
+    if not options.resume and kept_in(options.folder).exists():
+        raise InputError(f"{kept_in(options.folder)}: is trained already; name another folder")
     make_folder(options.folder)
     run = _Run(task, batches, recipe, options, settings, keep, say)
     if options.resume:
         run.restore()
     run.go()
     return run.kept
+
+
+def kept_in(folder: Path) -> Path:
+    """The network that a run keeps."""
+    return folder / "network.safetensors"
 
 
 class _Run:
@@ -151,7 +158,7 @@ class _Run:
         self.settings, self.keep = settings, keep
         self.accelerator = _accelerator(options)
         self.say = say if self.accelerator.is_main_process else _logger.debug
-        self.kept = options.folder / "network.safetensors"
+        self.kept = kept_in(options.folder)
         for stage in recipe.stages:
             if stage.batch % self.accelerator.num_processes:
                 raise InputError(
@@ -215,6 +222,8 @@ class _Run:
                     self.state.save(self.place)
                     if not self.kept.exists():
                         self._keep()
+                if late and not last:
+                    self.say(f"its time is over after step {self.place.step:,}; --resume goes on")
                 if late or (due and self._out_of_patience()):
                     break
         processes.wait_for_everyone()

@@ -248,8 +248,10 @@ class ImageDatabase:
         try:
             content = self._source.read(name)
         except ImageError as error:
+            moved = "" if Path(name).is_absolute() else ", say where they were moved to (--moved)"
             raise ImageError(
-                f"{place}: {error}; if the database's photos were moved, say where (--moved)"
+                f"{place}: {error}: bring the database's photos back{moved}, or take this one out "
+                "(simpaint index remove)"
             ) from error
         return decode(content, name=place, side=size)
 

@@ -59,7 +59,8 @@ def lay_out(
         left, top = i % columns * width + _GAP, i // columns * height + _GAP
         sheet.paste(Image.fromarray(square(picture, SIDE)), (left, top))
         draw.text((left, top + SIDE + 2), caption, "black", large)
-        shown = _fitting(draw, note, small)
+        readable = "".join(c if c.isprintable() else "?" for c in note)
+        shown = _fitting(draw, readable, small)
         draw.text((left, top + SIDE + 24), shown, (90, 90, 90), small)
     return np.array(sheet)
 

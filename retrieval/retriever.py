@@ -121,7 +121,10 @@ def describe_pictures(descriptor: Descriptor, pictures: Tensor) -> Vectors:
         raise InputError(
             f"pictures: expected float (B, 3, H, W), found {pictures.dtype} {tuple(pictures.shape)}"
         )
-    pixels = (pictures.detach().cpu() * _MOST).round().clamp(0, _MOST).byte()
+    pictures = pictures.detach().cpu()
+    if not pictures.numel() or not bool(((pictures >= 0) & (pictures <= 1)).all()):
+        raise InputError("pictures: expected some, of numbers in [0, 1]; found none or others")
+    pixels = (pictures * _MOST).round().clamp(0, _MOST).byte()
     squares = [
         square(picture, descriptor.input_size)
         for picture in pixels.permute(0, 2, 3, 1).contiguous().numpy()

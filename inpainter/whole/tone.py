@@ -17,6 +17,9 @@ _FEWEST: Final = 64
 _COLOUR: Final = 0.009  # deviation from the tone, of white: more than compression makes is colour,
 _SHARE: Final = 0.1  # and so is more than this share of the deviation of the brightness,
 _ROUNDING: Final = 0.004  # beside what rounding to 8 bits makes
+_INK: Final = 0.05  # share of the pixels that may have any colour: handwriting, a date, a stain
+_STRICTER: Final = 0.9  # the others must deviate by less
+_ROUNDS: Final = 3  # of finding them
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,16 @@ def tone_of(pixels: NDArray[Any], white: float, known: NDArray[np.bool_]) -> Ton
         return None
     bright = seen.mean(axis=1)
     powers, colour = _powers(bright), seen - bright[:, None]
-    curves = np.linalg.lstsq(powers, colour, rcond=None)[0]
-    off = float(np.sqrt(((colour - powers @ curves) ** 2).mean()))
-    if off > min(_COLOUR, _ROUNDING + _SHARE * float(bright.std())):
-        return None
-    return Tone(curves, float(bright.min()), float(bright.max()))
+    limit = min(_COLOUR, _ROUNDING + _SHARE * float(bright.std()))
+    plain = np.ones(len(seen), np.bool_)
+    for searched in range(_ROUNDS + 1):
+        curves = np.linalg.lstsq(powers[plain], colour[plain], rcond=None)[0]
+        distance = ((colour - powers @ curves) ** 2).mean(axis=1)
+        most = _STRICTER * limit if searched else limit
+        if searched in (0, _ROUNDS) and math.sqrt(distance[plain].mean()) <= most:
+            return Tone(curves, float(bright[plain].min()), float(bright[plain].max()))
+        plain = distance <= np.quantile(distance, 1 - _INK)
+    return None
 
 
 def _powers(bright: NDArray[Any]) -> NDArray[np.float64]:

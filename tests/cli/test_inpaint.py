@@ -237,7 +237,24 @@ def test_a_database_is_told_where_its_photos_are_now(folder: Path, work: Path) -
     lost = run(folder, *arguments, "--out", work / "o.png")
     assert lost.exit_code == 2
     assert f"Error: {work / 'before'}/" in lost.stderr
-    assert "if the database's photos were moved, say where (--moved)" in lost.stderr
+    assert "say where they were moved to (--moved), or take this one out" in lost.stderr
     found = run(folder, *arguments, "--out", work / "o.png", "--moved", work / "after")
     assert found.exit_code == 0, found.output
     assert f"{work / 'after'}/" in found.output
+
+
+@pytest.mark.parametrize("written", ["--out", "--steps"])
+def test_a_reference_is_never_written_over(folder: Path, work: Path, written: str) -> None:
+    reference = work / "hers.png"
+    shutil.copy(folder / "faces/0.png", reference)
+    before = reference.read_bytes()
+    wanted = {"--out": work / "out.png", "--steps": work / "steps.png", written: reference}
+    out = run(
+        folder, work / "photo.jpg", "--mask", work / "mask.png", "--reference", reference,
+        *(word for pair in wanted.items() for word in pair), "-k", 1,
+    )  # fmt: skip
+    assert (out.exit_code, out.output) == (
+        2,
+        f"Error: {reference}: expected another file than a reference\n",
+    )
+    assert reference.read_bytes() == before

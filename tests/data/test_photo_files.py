@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms
 
-from simpaint.data.photo_files import open_photo, save_photo
+from simpaint.data.photo_files import PhotoFile, open_photo, save_photo
 from simpaint.errors import ImageError
 
 RGB = np.random.default_rng(0).integers(0, 256, (21, 34, 3), dtype=np.uint8)
@@ -126,3 +126,19 @@ def test_what_cannot_be_kept_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="expected a name that ends in"):
         save_photo(tmp_path / "out.heic", source.stored, source)
     assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_the_resolution_of_16_bit_colours_stays(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"scan{suffix}"
+    source = PhotoFile(DEEP, "TIFF", extras={"dpi": (600.0, 300.0)})
+    save_photo(path, DEEP, source)
+    assert open_photo(path).extras["dpi"] == pytest.approx((600, 300), abs=0.1)
+
+
+def test_formats_that_can_hold_the_mode_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "print.jpg"
+    Image.fromarray(RGB).convert("CMYK").save(path)
+    source = open_photo(path)
+    with pytest.raises(ImageError, match=r"PNG cannot hold .* CMYK; take \.tif or \.jpg"):
+        save_photo(tmp_path / "print.png", source.stored, source)

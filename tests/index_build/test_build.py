@@ -1,9 +1,11 @@
+import os
 import struct
 import subprocess
 import sys
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -235,3 +237,19 @@ def test_each_damaged_photo_is_indexed_or_named_with_a_reason(tmp_path: Path) ->
     assert all(skipped.values())
     assert {Path(name).stem for name in indexed} >= {str(i) for i in range(0, 100, 6)}
     assert any("40000 x 40000" in reason for reason in skipped.values())
+
+
+def test_the_photos_folder_and_names_that_are_no_text_are_refused(
+    photos: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="another folder than that of the photos"):
+        built(photos, photos)
+    with pytest.raises(InputError, match="name is UTF-8"):
+        built(photos, tmp_path / os.fsdecode(b"x\xff") / "db")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("wrong", [{"name": "sim-net"}, {"name": "vgg16", "pooling": "max"}])
+def test_a_descriptor_that_nobody_knows_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="expected one of"):
+        DescriptorConfig(**wrong)

@@ -174,6 +174,12 @@ def test_a_run_is_not_overwritten_nor_resumed_with_other_settings(
     run(*painting(cache), tmp_path, resume=True)  # begins: there is nothing to resume yet
     with pytest.raises(InputError, match="--resume goes on with it"):
         run(*painting(cache), tmp_path)
+    for state in tmp_path.glob("state-*"):  # somebody wants their disk space back
+        state.rename(tmp_path / f"kept-{state.name}")
+    with pytest.raises(InputError, match=r"network\.safetensors: is trained already"):
+        run(*painting(cache), tmp_path)
+    for state in tmp_path.glob("kept-*"):
+        state.rename(tmp_path / state.name.removeprefix("kept-"))
     task, batches = painting(cache)
     options = RunOptions(tmp_path, resume=True, workers=0, cpu=True)
     with pytest.raises(InputError, match="begun with seed = 1, found 2 now"):

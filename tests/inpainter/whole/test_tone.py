@@ -51,6 +51,16 @@ def test_what_stood_in_the_hole_does_not_count() -> None:
     assert tone_of(pixels, 255, np.ones_like(known)) is None
 
 
+def test_a_line_of_ink_does_not_make_a_photo_of_one_tone_one_in_colours() -> None:
+    pixels, known = photo("sepia")
+    pixels[50:52, :60] = [30, 40, 160]
+    written = tone_of(pixels, 255, known)
+    assert written is not None
+    bright = torch.full((3, 4, 4), 0.3)
+    wanted = torch.tensor(SEPIA / SEPIA.mean() * 0.3).view(3, 1, 1).expand(3, 4, 4).float()
+    torch.testing.assert_close(written(bright), wanted, atol=0.005, rtol=0)
+
+
 def test_a_dark_photo_in_faint_colours_is_in_colours() -> None:
     rng = np.random.default_rng(0)
     dark = rng.uniform(0.02, 0.04, (64, 64, 3))

@@ -78,7 +78,7 @@ class Photo(NamedTuple):
 
 
 def decode(
-    data: bytes | Path,
+    data: bytes | str | Path,
     *,
     name: str | None = None,
     max_pixels: int = MAX_PIXELS,
@@ -90,7 +90,7 @@ def decode(
 
 
 def read_photo(
-    data: bytes | Path,
+    data: bytes | str | Path,
     *,
     name: str | None = None,
     max_pixels: int = MAX_PIXELS,
@@ -114,9 +114,9 @@ def read_photo(
     Raises:
         ImageError: the file cannot be read, is damaged, is not a picture or is too large.
     """
-    name = name or (str(data) if isinstance(data, Path) else "image")
+    name = name or ("image" if isinstance(data, bytes) else str(data))
     try:
-        content = read_file(data) if isinstance(data, Path) else data
+        content = data if isinstance(data, bytes) else read_file(Path(data))
         with open_image(content) as image:
             check_size(image, content, max_pixels)
             whole = image.size
@@ -257,7 +257,7 @@ def _square(image: Image.Image, size: int) -> Image.Image:
 
 
 def read_mask(
-    path: Path, size: tuple[int, int] | None = None, *, black_holes: bool = False
+    path: str | Path, size: tuple[int, int] | None = None, *, black_holes: bool = False
 ) -> NDArray[np.bool_]:
     """Read a hole mask.
 

@@ -200,7 +200,9 @@ class Inpainter:
         Args:
             photo: a path; a PIL image; or an array (H, W), (H, W, 3) RGB or (H, W, 4) RGBA of
                 bool, uint8, uint16 or floats in [0, 1].
-            mask: of the same size, holes white, True or nonzero; a path, a PIL image or an array.
+            mask: of the same size, holes white or True; a path, a PIL image, or an array: of bool,
+                integers (128 of 255 or more is a hole, or 1 where there is no more), or floats
+                (0.5 or more is).
             black_holes: the mask has its holes black.
 
         Returns:
@@ -220,6 +222,8 @@ class Inpainter:
         def begin(photo: Photo, mask: Mask) -> _Work:
             return self._begin(open_canvas(photo, mask, black_holes=black_holes))
 
+        if len(photos) != len(masks):
+            raise InputError(f"expected a mask for each of {len(photos)} photos: {len(masks)}")
         works = for_each(begin, zip(photos, masks, strict=True))
         for turn in range(max((len(work.squares) for work in works), default=0)):
             active = [work for work in works if turn < len(work.squares)]

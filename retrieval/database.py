@@ -145,6 +145,7 @@ class ImageDatabase:
         Raises:
             InputError: another shape or type, numbers that are not finite, or k below 1.
         """
+        k = int(k)  # FAISS takes no NumPy integers
         self._check(descriptors, k)
         queries = np.ascontiguousarray(descriptors)
         total = self._index.ntotal

@@ -120,6 +120,8 @@ def _hole(mask: Mask, *, black_holes: bool) -> NDArray[np.bool_]:
         mask = mask[..., 0]
     if mask.ndim != 2 or mask.dtype.kind not in "buif":
         raise ImageError(f"expected a mask (H, W), found {mask.dtype} {mask.shape}")
+    if not np.greater_equal(mask, 0).all():  # nor NaN
+        raise ImageError("expected a mask of numbers of 0 or more, found others")
     if mask.dtype.kind in "ui":
         half = 1 << 15 if mask.dtype == np.uint16 else 128
         hole = mask >= (half if mask.max(initial=0) > 1 else 1)

@@ -1,6 +1,7 @@
 """Algorithm 1 against slow implementations written from the paper."""
 
 import itertools
+from typing import Any
 
 import cv2
 import numpy as np
@@ -255,3 +256,11 @@ def test_masks_that_cannot_be_had_end_with_an_error() -> None:
     config = MaskConfig(size=16, scale_min=16, scale_max=16, placement="corner")
     with pytest.raises(InputError, match="no mask as asked for"):
         MaskGenerator(StrokeBank.from_table(pa.Table.from_batches(dots)), config)[0]
+
+
+def test_another_split_and_numbers_below_0_are_refused(bank: StrokeBank) -> None:
+    split: Any = "validation"
+    with pytest.raises(InputError, match="split: expected one of train, test"):
+        MaskGenerator(bank, MaskConfig(), split)
+    with pytest.raises(IndexError, match="from 0, not -1"):
+        MaskGenerator(bank)[-1]

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from simpaint.data.images import decode, square
 from simpaint.errors import DependencyError, InputError
 from simpaint.index_build import DescriptorConfig, faces, load_descriptor
+from simpaint.index_build.faces import DlibDescriptor
 
 PEOPLE = Path(__file__).parents[3] / "shared" / "data" / "people" / "test"
 
@@ -31,6 +33,14 @@ def test_a_square_without_a_face_is_described_too() -> None:
     vectors = dlib(torch.rand(2, 3, dlib.input_size, dlib.input_size))
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(2))
     assert dlib(torch.zeros(0, 3, dlib.input_size, dlib.input_size)).shape == (0, dlib.d)
+
+
+def test_each_thread_has_its_own_networks() -> None:
+    pytest.importorskip("dlib")
+    descriptor = DlibDescriptor({})
+    with ThreadPoolExecutor(1) as pool:
+        theirs = pool.submit(lambda: descriptor._models.network).result()
+    assert theirs is not descriptor._models.network
 
 
 @pytest.mark.skipif(not PEOPLE.exists(), reason="needs photos of people")

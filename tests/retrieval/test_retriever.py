@@ -100,6 +100,9 @@ def test_another_descriptor_or_shape_is_refused(photos: Path, db: ImageDatabase)
     for shape in ((3, 16, 16), (1, 1, 16, 16)):
         with pytest.raises(InputError, match=r"expected float \(B, 3, H, W\)"):
             retriever(torch.zeros(shape))
+    for wrong in (torch.full((1, 3, 16, 16), 255.0), torch.full((1, 3, 16, 16), torch.nan)):
+        with pytest.raises(InputError, match=r"numbers in \[0, 1\]"):
+            retriever(wrong)
 
 
 def test_a_lookup_names_scores_ids_and_paths(photos: Path, db: ImageDatabase) -> None:

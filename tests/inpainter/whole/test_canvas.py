@@ -1,9 +1,11 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from simpaint.data.drawn_faces import drawn_face
+from simpaint.errors import ImageError
 from simpaint.inpainter.whole.canvas import open_canvas
 
 
@@ -23,3 +25,9 @@ def test_a_mask_of_16_bits_is_a_hole_where_it_is_half_as_bright_as_white() -> No
     expected = [[False, False, False], [True, True, False]]
     for mask in (grey, Image.fromarray(grey)):
         np.testing.assert_array_equal(open_canvas(photo, mask).hole, expected)
+
+
+@pytest.mark.parametrize("value", [-1.0, np.nan])
+def test_a_mask_of_other_numbers_is_refused(value: float) -> None:
+    with pytest.raises(ImageError, match="numbers of 0 or more"):
+        open_canvas(np.zeros((2, 3, 3), np.uint8), np.full((2, 3), value))

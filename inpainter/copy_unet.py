@@ -7,8 +7,9 @@ size, it is matched with each of them: out come a small displacement field, a co
 offset, and a weight. Their real pixels are moved, recoloured and blended by these (as TransFill,
 Zhou et al. 2021, does for scenes), and the last layer chooses per pixel between the three fillings,
 and paints on top. All that is done per neighbor is shared and then summed with weights, so the
-order of neighbors does not matter, and one set of weights serves any K, 0 as well. At last fine
-detail of what was copied is added, until it is as sharp as the neighbors are there (`crispness`).
+order of neighbors does not matter, and one set of weights serves any K, 0 as well. The photo's
+mirror image is painted too, and the mean of both taken. At last fine detail of what was copied is
+added, until it is as sharp as the neighbors are there (`crispness`).
 """
 
 from collections.abc import Iterable

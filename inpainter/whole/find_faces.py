@@ -60,7 +60,12 @@ _SCAN: Final = _Look(1000, 40)  # a group of people
 _THRESHOLD: Final = -0.6
 _SURE: Final = -0.3  # below it, what is no face is as frequent as a hidden one
 _CERTAIN: Final = 0.2  # where nothing hides a face: all of 100 are above it, what is none below
-_LEAST_VISIBLE: Final = 3  # landmarks
+_LEAST_KNOWN: Final = 3  # landmarks
+# What the predictor makes of landmarks in a hole counts half, and nothing where a third of the face
+# is hole. Of 149 faces the corners of the frame are off by 0.017 of the side with the mouth covered
+# and by 0.031 with an eye; by 0.025 and 0.046 if hidden landmarks never count.
+_HIDDEN: Final = 0.5
+_MUCH: Final = 0.35
 _SIZES: Final = (0.65, 1.45)  # of frames, relative to what the box says; 0.73 to 1.28 were seen
 _TILT: Final = 0.75  # radians, the most that the detector can find
 _SAME: Final = 0.6  # sides, between the centres of what is one face
@@ -127,10 +132,13 @@ class DlibFinder:
             parts = self._landmarks(photo, box)
             points = np.array([complex(parts.part(i).x, parts.part(i).y) for i in range(5)])
             points += 0.5 + 0.5j
-            seen = ~hole[_index(points.imag, hole.shape[0]), _index(points.real, hole.shape[1])]
-            frame = _frame_of_landmarks(points, seen, whole)
+            hidden = hole[_index(points.imag, hole.shape[0]), _index(points.real, hole.shape[1])]
+            rows, columns = (slice(max(0, a), max(0, b)) for a, b in _sides(box))
+            covered = float(hole[rows, columns].mean()) if hole[rows, columns].size else 1.0
+            weights = np.where(hidden, _HIDDEN if covered < _MUCH else 0, 1)
+            frame = _frame_of_landmarks(points, weights, whole)
             if frame is None:  # the predictor's guess of hidden ones is still better than the box
-                frame = _frame_of_landmarks(points, np.ones_like(seen), whole)
+                frame = _frame_of_landmarks(points, np.ones(len(points)), whole)
             faces.append(Face(frame or whole, float(score)))
         return faces
 
@@ -188,24 +196,31 @@ def _frame_of_box(box: tuple[complex, complex], mean: tuple[complex, complex]) -
     return Frame(centre - side * (mean[0] + mean[1]) / 2 / 200, complex(side))
 
 
+def _sides(box: Any) -> tuple[tuple[int, int], tuple[int, int]]:  # noqa: ANN401 - dlib's
+    """The rows and the columns of a rectangle, first and one after the last."""
+    return (box.top(), box.bottom() + 1), (box.left(), box.right() + 1)
+
+
 def _index(values: NDArray[np.float64], length: int) -> NDArray[np.int64]:
     return values.astype(np.int64).clip(0, length - 1)
 
 
 def _frame_of_landmarks(
-    points: NDArray[np.complex128], visible: NDArray[np.bool_], box: Frame
+    points: NDArray[np.complex128], weights: NDArray[np.float64], box: Frame
 ) -> Frame | None:
-    """The frame in which the visible landmarks lie where a mean face has them, by least squares.
+    """The frame in which landmarks lie where a mean face has them, by weighted least squares.
 
-    None if too few are visible, or if they and the detected box contradict each other.
+    None if too few have a weight, or if they and the detected box contradict each other.
     """
-    if visible.sum() < _LEAST_VISIBLE:
+    known = weights > 0
+    if known.sum() < _LEAST_KNOWN:
         return None
-    mean, seen = _LANDMARKS[visible], points[visible]
-    shift = mean - mean.mean()
+    mean, seen, share = _LANDMARKS[known], points[known], weights[known] / weights.sum()
+    there, here = (share * mean).sum(), (share * seen).sum()
+    shift = mean - there
     # One complex number turns and scales: least squares of seen = corner + side * mean.
-    side = complex((shift.conj() * (seen - seen.mean())).sum() / (abs(shift) ** 2).sum())
-    frame = Frame(complex(seen.mean() - side * mean.mean()), side)
+    side = complex((share * shift.conj() * (seen - here)).sum() / (share * abs(shift) ** 2).sum())
+    frame = Frame(complex(here - side * there), side)
     low, high = (limit * abs(box.side) for limit in _SIZES)
     likely = low < abs(side) < high and abs(np.angle(side)) < _TILT
     if not likely or abs(frame.inside(seen) - mean).max() > _APART:

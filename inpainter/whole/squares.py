@@ -1,5 +1,6 @@
 """Which squares of a photo are painted, one after another, and which pixels each of them owns."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -106,7 +107,20 @@ def _of_rest(rest: NDArray[np.bool_], size: int) -> list[Square]:
             squares.append(_square(frame, own, top, left))
         else:
             squares += _tiles(own, (left, top), side, rest.shape)
-    return squares
+    return _joined(squares, rest.shape)
+
+
+def _joined(squares: Sequence[Square], shape: tuple[int, ...]) -> list[Square]:
+    """Squares that are one, as all are in a small photo, painted at once."""
+    several = [frame for frame, n in Counter(square.frame for square in squares).items() if n > 1]
+    joined = [square for square in squares if square.frame not in several]
+    for frame in several:
+        own = np.zeros(shape, np.bool_)
+        for square in squares:
+            if square.frame == frame:
+                own[square.box] |= square.own
+        joined.append(_square(frame, own))
+    return joined
 
 
 def _side(thickness: float, extent: int, shape: tuple[int, ...], size: int) -> int:

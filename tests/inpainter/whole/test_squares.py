@@ -97,3 +97,14 @@ def test_a_square_knows_whether_it_shows_a_face() -> None:
     scratch = np.zeros((400, 400), np.bool_)
     scratch[100:103] = True
     assert not any(square.face for square in plan(scratch, [], 128))
+
+
+def test_a_small_photo_is_painted_once_however_many_holes_it_has() -> None:
+    hole = np.zeros((64, 64), np.bool_)
+    for place in (5, 30, 58):
+        hole[place : place + 2, ::20] = True
+    (square,) = plan(hole, [], 128)
+    assert square.frame == Frame(0j, 64 + 0j)
+    seen = np.zeros_like(hole)
+    seen[square.box] = square.own
+    np.testing.assert_array_equal(seen, hole)

@@ -114,9 +114,9 @@ def read_photo(
     Raises:
         ImageError: the file cannot be read, is damaged, is not a picture or is too large.
     """
-    name = name or ("image" if isinstance(data, bytes) else str(data))
+    name = name or (str(data) if isinstance(data, (str, Path)) else "image")
     try:
-        content = data if isinstance(data, bytes) else read_file(Path(data))
+        content = read_file(Path(data)) if isinstance(data, (str, Path)) else data
         with open_image(content) as image:
             check_size(image, content, max_pixels)
             whole = image.size

@@ -35,6 +35,7 @@ _FORMATS: Final = {
     ".tiff": "TIFF",
     ".webp": "WEBP",
 }
+_CANNOT_HOLD: Final = (OSError, ValueError, KeyError, tifffile.TiffFileError)
 SUFFIXES: Final = frozenset(_FORMATS)
 """The file names' endings that photos are written to."""
 
@@ -160,7 +161,7 @@ def save_photo(path: Path, stored: Stored, source: PhotoFile) -> None:
     kind = format_of(path)
     try:
         data = _encode(stored, kind, source)
-    except (OSError, ValueError, KeyError, tifffile.TiffFileError) as error:
+    except _CANNOT_HOLD as error:
         mode = stored.mode if isinstance(stored, Image.Image) else "16-bit RGB"
         able = [s for s in (".png", ".tif", ".jpg") if _can_hold(stored, _FORMATS[s], source)]
         raise ImageError(
@@ -173,7 +174,7 @@ def save_photo(path: Path, stored: Stored, source: PhotoFile) -> None:
 def _can_hold(stored: Stored, kind: str, source: PhotoFile) -> bool:
     try:
         _encode(stored, kind, source)
-    except (OSError, ValueError, KeyError, tifffile.TiffFileError):
+    except _CANNOT_HOLD:
         return False
     return True
 
@@ -206,19 +207,20 @@ def _options(kind: str, source: PhotoFile) -> dict[str, Any]:
 
 
 def _encode_deep(pixels: Array, kind: str, extras: dict[str, Any]) -> bytes:
+    across, down = map(float, extras.get("dpi", (0, 0)))
+    dpi = (across, down) if across > 0 and down > 0 else None
     if kind == "TIFF":
         buffer = io.BytesIO()
         profile = extras.get("icc_profile")
         tags = [(_ICC_TAG, "B", len(profile), profile, True)] if profile else []
-        across, down = extras.get("dpi", (0, 0))
         tifffile.imwrite(
             buffer,
             pixels,
             photometric="rgb",
             compression="zlib",
             extratags=tags,
-            resolution=(float(across), float(down)) if across and down else None,
-            resolutionunit="INCH",
+            resolution=dpi,
+            resolutionunit="INCH" if dpi else None,
         )
         return buffer.getvalue()
     if kind != "PNG":
@@ -228,8 +230,8 @@ def _encode_deep(pixels: Array, kind: str, extras: dict[str, Any]) -> bytes:
     chunks = b""
     if profile := extras.get("icc_profile"):
         chunks += _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(profile))
-    if dpi := extras.get("dpi"):
-        per_metre = (round(float(value) / _INCH) for value in dpi)
+    if dpi:
+        per_metre = (round(value / _INCH) for value in dpi)
         chunks += _chunk(b"pHYs", struct.pack(">IIB", *per_metre, 1))
     if exif := extras.get("exif"):
         chunks += _chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))

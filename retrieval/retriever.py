@@ -14,6 +14,7 @@ from .copies import distinct
 from .database import Excluded, ImageDatabase
 
 _MOST: Final = 255  # of 8 bits
+_ROUNDED: Final = 0.1  # resampling may pass black and white a little
 
 
 class Retrieved(NamedTuple):
@@ -122,7 +123,8 @@ def describe_pictures(descriptor: Descriptor, pictures: Tensor) -> Vectors:
             f"pictures: expected float (B, 3, H, W), found {pictures.dtype} {tuple(pictures.shape)}"
         )
     pictures = pictures.detach().cpu()
-    if not pictures.numel() or not bool(((pictures >= 0) & (pictures <= 1)).all()):
+    near = (pictures > -_ROUNDED) & (pictures < 1 + _ROUNDED)  # nor NaN
+    if not pictures.numel() or not bool(near.all()):
         raise InputError("pictures: expected some, of numbers in [0, 1]; found none or others")
     pixels = (pictures * _MOST).round().clamp(0, _MOST).byte()
     squares = [

@@ -70,7 +70,7 @@ class Auxiliaries:
         numbers: NDArray[np.int64],
         truth: Tensor,
         excluded: list[Ids],
-        names: Sequence[str] = (),
+        names: Sequence[str],
     ) -> None:
         """Announce a batch.
 
@@ -81,7 +81,7 @@ class Auxiliaries:
             names: their photos', for errors.
         """
         self._numbers, self._excluded = numbers, excluded
-        self._names = names or [f"case {number}" for number in numbers]
+        self._names = names
         self.shown = _nothing(len(numbers))
         if self._library is not None and self._kind != "noise":
             self._truth = self._library.describe(truth)

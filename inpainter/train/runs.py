@@ -11,7 +11,7 @@ from torch import nn
 from ...data.files import sha256
 from ...data.masks import MaskConfig, Shape
 from ...data.strokes import StrokeBank
-from ...errors import InputError
+from ...errors import InputError, expect_one_of
 from ...index_build.tensors import tensors_sha256
 from .. import checkpoint
 from ..copy_unet import CopyConfig, CopyUNet
@@ -202,8 +202,7 @@ def _network(run: PaintingRun) -> PConvUNet | SimUNet | CopyUNet:
 def _new_network(run: PaintingRun) -> PConvUNet | SimUNet | CopyUNet:
     if run.kind == "copy":
         return CopyUNet(CopyConfig(coarse=cast("str", run.coarse), crispness=run.crispness))
-    if run.variant not in VARIANTS:
-        raise InputError(f"--variant {run.variant}: expected one of {', '.join(VARIANTS)}")
+    expect_one_of("--variant", run.variant, tuple(VARIANTS))
     return build_unet(UNetConfig(run.kind, VARIANTS[run.variant], run.k))
 
 

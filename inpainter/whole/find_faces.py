@@ -133,8 +133,11 @@ class DlibFinder:
             points = np.array([complex(parts.part(i).x, parts.part(i).y) for i in range(5)])
             points += 0.5 + 0.5j
             hidden = hole[_index(points.imag, hole.shape[0]), _index(points.real, hole.shape[1])]
-            rows, columns = (slice(max(0, a), max(0, b)) for a, b in _sides(box))
-            covered = float(hole[rows, columns].mean()) if hole[rows, columns].size else 1.0
+            left, top, right, bottom = (
+                max(0, edge) for edge in (box.left(), box.top(), box.right() + 1, box.bottom() + 1)
+            )
+            part = hole[top:bottom, left:right]
+            covered = float(part.mean()) if part.size else 1.0
             weights = np.where(hidden, _HIDDEN if covered < _MUCH else 0, 1)
             frame = _frame_of_landmarks(points, weights, whole)
             if frame is None:  # the predictor's guess of hidden ones is still better than the box
@@ -194,11 +197,6 @@ def _frame_of_box(box: tuple[complex, complex], mean: tuple[complex, complex]) -
     side = 200 * (box[1] - box[0]).real / (mean[1] - mean[0]).real
     centre = (box[0] + box[1]) / 2
     return Frame(centre - side * (mean[0] + mean[1]) / 2 / 200, complex(side))
-
-
-def _sides(box: Any) -> tuple[tuple[int, int], tuple[int, int]]:  # noqa: ANN401 - dlib's
-    """The rows and the columns of a rectangle, first and one after the last."""
-    return (box.top(), box.bottom() + 1), (box.left(), box.right() + 1)
 
 
 def _index(values: NDArray[np.float64], length: int) -> NDArray[np.int64]:

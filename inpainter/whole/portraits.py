@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from glob import escape
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -103,6 +104,7 @@ def cut_faces(
             if isinstance(faces, str):
                 report.failed.append((name, faces))
             else:
+                _forget(out, name)
                 _write(out, name, faces)
                 with storage_errors(searched), searched.open("a", encoding="ascii") as file:
                     # A line that a kill has cut off ends where this one begins.
@@ -146,6 +148,15 @@ def _faces(source: PhotoSource, name: str, finder: FaceFinder, size: int) -> lis
         for frame in all_faces(photo, finder)
         if abs(frame.side) >= _SMALLEST and cut(here, frame, _PROBES, fill=0.0).mean() > _WHOLE
     ]
+
+
+def _forget(out: Path, name: str) -> None:
+    """Delete what was found in a photo before it was changed: it may show fewer faces now."""
+    first = _file(out, name, 1)
+    stem = first.name.removesuffix("1.png")
+    for path in first.parent.glob(f"{escape(stem)}*.png"):
+        if path.stem.removeprefix(stem).isdigit():
+            path.unlink()
 
 
 def _write(out: Path, name: str, faces: Sequence[Pixels]) -> None:

@@ -63,14 +63,22 @@ def tone_of(pixels: NDArray[Any], white: float, known: NDArray[np.bool_]) -> Ton
     powers, colour = _powers(bright), seen - bright[:, None]
     limit = min(_COLOUR, _ROUNDING + _SHARE * float(bright.std()))
     plain = np.ones(len(seen), np.bool_)
-    for searched in range(_ROUNDS + 1):
-        curves = np.linalg.lstsq(powers[plain], colour[plain], rcond=None)[0]
-        distance = ((colour - powers @ curves) ** 2).mean(axis=1)
-        most = _STRICTER * limit if searched else limit
-        if searched in (0, _ROUNDS) and math.sqrt(distance[plain].mean()) <= most:
-            return Tone(curves, float(bright[plain].min()), float(bright[plain].max()))
-        plain = distance <= np.quantile(distance, 1 - _INK)
-    return None
+    curves, distance = _fitted(powers, colour, plain)
+    if math.sqrt(distance.mean()) > limit:
+        for _ in range(_ROUNDS):
+            plain = distance <= np.quantile(distance, 1 - _INK)
+            curves, distance = _fitted(powers, colour, plain)
+        if math.sqrt(distance[plain].mean()) > _STRICTER * limit:
+            return None
+    return Tone(curves, float(bright[plain].min()), float(bright[plain].max()))
+
+
+def _fitted(
+    powers: NDArray[np.float64], colour: NDArray[np.float64], plain: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Curves through some of the pixels, and the mean squares by which all of them are off."""
+    curves = np.asarray(np.linalg.lstsq(powers[plain], colour[plain], rcond=None)[0], np.float64)
+    return curves, ((colour - powers @ curves) ** 2).mean(axis=1)
 
 
 def _powers(bright: NDArray[Any]) -> NDArray[np.float64]:

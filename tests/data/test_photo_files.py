@@ -134,6 +134,9 @@ def test_the_resolution_of_16_bit_colours_stays(tmp_path: Path, suffix: str) -> 
     source = PhotoFile(DEEP, "TIFF", extras={"dpi": (600.0, 300.0)})
     save_photo(path, DEEP, source)
     assert open_photo(path).extras["dpi"] == pytest.approx((600, 300), abs=0.1)
+    save_photo(path, DEEP, PhotoFile(DEEP, "TIFF"))
+    with Image.open(path) as image:
+        assert "dpi" not in image.info  # nobody knows it
 
 
 def test_formats_that_can_hold_the_mode_are_named(tmp_path: Path) -> None:

@@ -231,7 +231,7 @@ def photos_of(library: Library, ids: list[int]) -> torch.Tensor:
 def test_copies_of_the_true_photo_are_not_shown(library: Library) -> None:
     truth, nothing = photos_of(library, [4, 9]), [np.empty(0, np.int64)] * 2
     oracle = Auxiliaries("oracle", library, None, 0)
-    oracle.begin(np.arange(2), truth, nothing)
+    oracle.begin(np.arange(2), truth, nothing, "ab")
     oracle(truth, torch.zeros(2, 1, SIZE, SIZE), 3)
     assert oracle.shown.ids.shape == (2, 3)
     assert 4 not in oracle.shown.ids[0]
@@ -248,10 +248,10 @@ def test_random_photos_and_noise_do_not_depend_on_the_batch(library: Library) ->
     nothing = [np.empty(0, np.int64)] * 3
     for kind in ("random", "noise"):
         shown = Auxiliaries(kind, library, None, 0)
-        shown.begin(np.arange(3), truth, nothing)
+        shown.begin(np.arange(3), truth, nothing, "abc")
         together = shown(truth, masks, 2)
         assert together.shape == (3, 2, 3, SIZE, SIZE)
-        shown.begin(np.arange(2, 3), truth[2:], nothing[2:])
+        shown.begin(np.arange(2, 3), truth[2:], nothing[2:], "c")
         assert torch.equal(shown(truth[2:], masks[2:], 2), together[2:])
 
 
@@ -306,7 +306,7 @@ def test_a_network_paints_as_the_product_does(root: Path, tmp_path: Path) -> Non
     )  # fmt: skip
     photos, masks = torch.rand(2, 3, SIZE, SIZE), torch.zeros(2, 1, SIZE, SIZE)
     masks[:, :, 8:24, 4:20] = 1
-    similar.begin(np.arange(2), photos, [np.empty(0, np.int64)] * 2)
+    similar.begin(np.arange(2), photos, [np.empty(0, np.int64)] * 2, "ab")
     painted = product.paint(photos, masks)
     mine = method(photos * (1 - masks), masks).clamp(0, 1)
     torch.testing.assert_close(mine * masks, painted.photos * masks, atol=2e-3, rtol=0)

@@ -157,5 +157,7 @@ def test_another_albums_photo_of_the_same_name_is_not_taken_for_the_first(
     assert cut_faces(tmp_path / "moved", out, finder=finder).kept == 2
     shutil.move(tmp_path / "moved", album)
     shutil.copy(other / "b/two.png", album / "b/two.png")
+    (out / "b/two.png-2.png").write_bytes(before)  # of a face that it does not show any more
     assert cut_faces(album, out, finder=finder).faces == 1
+    assert not (out / "b/two.png-2.png").exists()
     assert (out / "b/two.png-1.png").read_bytes() != before

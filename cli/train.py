@@ -21,7 +21,7 @@ def train() -> None:
     """Train networks. Needs the extra `train`: pip install 'simpaint[train]'."""
 
 
-class _StageType(click.ParamType["Stage"]):
+class _StageType(click.ParamType):  # type: ignore[type-arg]  # in older click it takes none
     """SIZE:STEPS:BATCH."""
 
     name = "SIZE:STEPS:BATCH"

@@ -29,6 +29,11 @@ def test_help_imports_nothing_heavy() -> None:
     assert result.stdout == "set()\n"
 
 
+def test_commands_import_with_a_click_whose_types_are_not_generic() -> None:
+    code = "import click; click.ParamType.__class_getitem__ = None; import simpaint.cli"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_version_and_help() -> None:
     run = CliRunner().invoke
     assert run(main, ["--version"]).output == f"simpaint, version {simpaint.__version__}\n"

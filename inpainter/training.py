@@ -8,6 +8,7 @@ and resumed ends with the weights of an undisturbed one.
 import atexit
 import copy
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -120,14 +121,19 @@ def train(
         the path of the network that was kept: the best validated, else the last.
 
     Raises:
-        InputError: the folder holds a run and `resume` was not asked for, or another run.
+        InputError: the folder holds a run and `resume` was not asked for, or another run, or a
+            network without a state.
         DependencyError: the extra `train` is not installed.
-        SimpaintError: a loss became infinite.
+        SimpaintError: a loss became infinite, in training or validation.
     """
-    if not options.resume and has_state(options.folder):
-        raise InputError(f"{options.folder}: holds a run already; --resume goes on with it")
-    if not options.resume and kept_in(options.folder).exists():
-        raise InputError(f"{kept_in(options.folder)}: is trained already; name another folder")
+    if has_state(options.folder):
+        if not options.resume:
+            raise InputError(f"{options.folder}: holds a run already; --resume goes on with it")
+    elif kept_in(options.folder).exists():
+        raise InputError(
+            f"{kept_in(options.folder)}: is trained already, with no state to go on from; "
+            "name another folder"
+        )
     make_folder(options.folder)
     run = _Run(task, batches, recipe, options, settings, keep, say)
     if options.resume:
@@ -220,7 +226,7 @@ class _Run:
                     self._check(r)
                 elif late and processes.is_main_process:  # off schedule nothing is chosen
                     self.state.save(self.place)
-                    if not self.kept.exists():
+                    if math.isinf(self.place.best):  # nothing was ever validated
                         self._keep()
                 if late and not last:
                     self.say(f"its time is over after step {self.place.step:,}; --resume goes on")

@@ -91,8 +91,13 @@ class Reporter:
     def show(
         self, step: int, validated: Mapping[str, float] | None, samples: Tensor | None
     ) -> None:
-        """Report a check: what validation found, and what the network's pictures look like."""
+        """Report a check: what validation found, and what the network's pictures look like.
+
+        Raises:
+            SimpaintError: a loss is infinite or not a number.
+        """
         if validated is not None:
+            _refuse_infinite(validated, step)
             self._scalars("validation", step, validated)
             self._say(f"validation after step {step:,}: {_words(validated)}")
         if samples is not None and self._writer is not None:

@@ -107,6 +107,12 @@ class _PConvBlock(nn.Module):
 
     def forward(self, *sources: Source) -> Source:
         features, hole = self.conv(sources)
+        normed = isinstance(self.norm, nn.BatchNorm2d) and self.norm.training
+        if normed and features[:, 0].numel() == 1:
+            raise InputError(
+                "a batch of 1 photo, which shrinks to 1 pixel inside the network: expected larger "
+                "batches or photos, for batch norm"
+            )
         return self.activation(self.norm(features)), hole
 
 

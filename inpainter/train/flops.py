@@ -18,15 +18,21 @@ def training_flops(task: Task, batch: Batch) -> float:
     Args:
         task: what is trained; left as it is.
         batch: of which sizes alone matter.
+
+    Raises:
+        InputError: the network cannot be trained on so few photos of this size.
     """
     modules = copy.deepcopy({**task.trained, **task.fixed})
-    # Two photos: batch norm refuses one where the bottleneck is a single pixel.
-    pair = {name: value[:1].expand(2, *value.shape[1:]) for name, value in batch.items()}
+    for name in task.trained:
+        modules[name].train()
+    # Two photos, unless the run has but one: batch norm refuses that where it shrinks to a pixel.
+    count = min(2, len(batch["photos"]))
+    few = {name: value[:1].expand(count, *value.shape[1:]) for name, value in batch.items()}
     with FlopCounterMode(display=False) as counter:
-        for update in task.updates(modules, pair):
+        for update in task.updates(modules, few):
             update.loss.backward()  # type: ignore[no-untyped-call]
     total: int = counter.get_total_flops()
-    return total / 2
+    return total / count
 
 
 def describe_cost(task: Task, batches: dict[int, Batch], recipe: Recipe) -> str:

@@ -21,6 +21,7 @@ from simpaint.inpainter.train.batches import (
     InpaintingBatches,
     PhotoSet,
 )
+from simpaint.inpainter.train.flops import training_flops
 from simpaint.inpainter.train.photo_cache import PhotoCache
 from simpaint.inpainter.train.recipes import Recipe, Stage
 from simpaint.inpainter.train.tasks import InpaintingTask
@@ -176,8 +177,9 @@ def test_a_run_is_not_overwritten_nor_resumed_with_other_settings(
         run(*painting(cache), tmp_path)
     for state in tmp_path.glob("state-*"):  # somebody wants their disk space back
         state.rename(tmp_path / f"kept-{state.name}")
-    with pytest.raises(InputError, match=r"network\.safetensors: is trained already"):
-        run(*painting(cache), tmp_path)
+    for resume in (False, True):
+        with pytest.raises(InputError, match=r"network\.safetensors: is trained already"):
+            run(*painting(cache), tmp_path, resume=resume)
     for state in tmp_path.glob("kept-*"):
         state.rename(tmp_path / state.name.removeprefix("kept-"))
     task, batches = painting(cache)
@@ -203,6 +205,30 @@ def test_time_that_is_over_leaves_a_state_to_resume(cache: PhotoCache, tmp_path:
     run(*painting(cache), tmp_path / "whole")
     one, other = final(tmp_path / "late"), final(tmp_path / "whole")
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_last_network_is_kept_where_nothing_is_validated(
+    cache: PhotoCache, tmp_path: Path
+) -> None:
+    for step in (1, 2, 3):
+        task, batches = faces(cache)
+        kept = run(task, batches, tmp_path, resume=step > 1, minutes=0.0)
+        assert checkpoint.notes(kept)["steps"] == step
+
+
+def test_a_validation_that_is_no_number_ends_the_run(cache: PhotoCache, tmp_path: Path) -> None:
+    with pytest.raises(SimpaintError, match="total is nan at step 2"):
+        scripted(cache, tmp_path, [float("nan")], patience=1)
+
+
+def test_a_batch_that_batch_norm_cannot_take_is_refused_before_the_run(cache: PhotoCache) -> None:
+    task, batches = painting(cache, recipe=replace(RECIPE, stages=(Stage(8, 1, 1),)))
+    task.trained["network"].eval()  # as weights to begin with are
+    photos, holes = batches.batch(0)["photos"], batches.batch(0)["holes"]
+    assert training_flops(task, {"photos": photos, "holes": holes}) > 0
+    small = {"photos": photos[:, :4, :4], "holes": holes[..., :4, :4]}  # of its two levels
+    with pytest.raises(InputError, match="a batch of 1 photo, which shrinks to 1 pixel"):
+        training_flops(task, small)
 
 
 def test_an_infinite_loss_ends_the_run(

@@ -3,8 +3,12 @@
 import hashlib
 import inspect
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+
+from torch import Tensor
 
 from ...errors import InputError
 from .signature import Method
@@ -17,8 +21,8 @@ def load_own(source: str) -> tuple[Method, int, str]:
         source: "package.module:function".
 
     Returns:
-        the function, 0 similar photos, and a hash of its name and its module's source, but not of
-        what the module imports or reads.
+        the function, which raises `InputError` whatever it fails by, 0 similar photos, and a hash
+        of its name and its module's source, but not of what the module imports or reads.
 
     Raises:
         InputError: it cannot be imported.
@@ -26,14 +30,24 @@ def load_own(source: str) -> tuple[Method, int, str]:
     module_name, _, function = source.partition(":")
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)
-    try:
+    with _blamed(f"{source}: expected MODULE:FUNCTION that can be imported"):
         module = import_module(module_name)
         method: Method = getattr(module, function)
         text = inspect.getsource(module)
-    except Exception as error:  # whatever a stranger's module raises
-        raise InputError(
-            f"{source}: expected MODULE:FUNCTION that can be imported: {error}"
-        ) from error
     if not callable(method):
         raise InputError(f"{source}: expected a function, found {type(method).__name__}")
-    return method, 0, hashlib.sha256(f"{source}\n{text}".encode()).hexdigest()
+
+    def blamed(photos: Tensor, masks: Tensor) -> Tensor:
+        with _blamed(source):
+            return method(photos, masks)
+
+    return blamed, 0, hashlib.sha256(f"{source}\n{text}".encode()).hexdigest()
+
+
+@contextmanager
+def _blamed(what: str) -> Iterator[None]:
+    """Turn whatever a stranger's code raises into an `InputError`."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        raise InputError(f"{what}: {type(error).__name__}: {error}") from error

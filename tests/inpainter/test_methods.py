@@ -127,6 +127,25 @@ def test_anyones_own_function_is_found_and_known_by_its_source(
     assert len(built.fingerprint) == 64
 
 
+def test_whatever_ones_own_function_fails_by_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_faults.py").write_text(
+        "def boom(photos, masks):\n    raise ValueError('kaput')\n"
+        "def leave(photos, masks):\n    raise SystemExit(0)\n"
+        "def few(photos):\n    return photos\n"
+    )
+    (tmp_path / "my_exit.py").write_text("raise SystemExit(3)\n")
+    monkeypatch.chdir(tmp_path)
+    found = {"boom": "ValueError: kaput", "leave": "SystemExit: 0", "few": "TypeError: few"}
+    for name, said in found.items():
+        method = build_method(f"my_faults:{name}", nothing_similar).method
+        with pytest.raises(InputError, match=f"^my_faults:{name}: {said}"):
+            method(torch.zeros(1, 3, 2, 2), torch.ones(1, 1, 2, 2))
+    with pytest.raises(InputError, match="can be imported: SystemExit: 3"):
+        build_method("my_exit:f", nothing_similar)
+
+
 @pytest.mark.parametrize("source", ["no_such_module:f", "json:no_such_function", "json:__name__"])
 def test_what_cannot_be_imported_is_refused(source: str) -> None:
     with pytest.raises(InputError, match="expected"):

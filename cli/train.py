@@ -81,7 +81,11 @@ _SHARED = [
     ),
     click.option("--compile", is_flag=True, help="Fuse the networks with torch.compile."),
     click.option("--cpu", is_flag=True, help="Do not use a GPU."),
-    click.option("--cache", type=_path(), help="Folder for decoded photos; beside --out if not."),
+    click.option(
+        "--cache",
+        type=_path(),
+        help="Folder for decoded photos.  [default: .simpaint-photos beside --out]",
+    ),
 ]
 
 
@@ -328,7 +332,7 @@ def _run_options(options: dict[str, Any]) -> Any:  # noqa: ANN401 - imported whe
 
 
 def _cache(options: dict[str, Any]) -> Path:
-    cache: Path = options["cache"] or options["out"].absolute().parent / "photos"
+    cache: Path = options["cache"] or options["out"].absolute().parent / ".simpaint-photos"
     return cache
 
 

@@ -139,9 +139,11 @@ def evaluate(config: Evaluation, stages: Stages = silently) -> Outcome:
 
     Raises:
         InputError: an option, a file or a method is not what was expected; or the folder holds a
-            report on other photos or holes.
+            report on other photos or holes, or the photos themselves.
         StorageError: a file cannot be written; finished blocks stay valid.
     """
+    if config.photos.resolve() in ((config.out / name).resolve() for name in ("", "photos")):
+        raise InputError(f"{config.out}: expected another folder for the report: photos are there")
     for database in config.databases:
         open_checked(database, "full")
     databases = config.databases or ((ALBUM_ONLY,) if config.album else ())

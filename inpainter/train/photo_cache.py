@@ -103,10 +103,12 @@ def cache_photos(
         progress: told of photos done.
 
     Raises:
-        InputError: none can be used, or `folder` caches other photos or another size, or photos
-            that were changed since.
+        InputError: there are none, or none can be used, or `folder` caches other photos or another
+            size, or photos that were changed since.
         StorageError: the folder cannot be written.
     """
+    if not names:
+        raise InputError(f"{source.root}: expected photos, found none in the {source.kind}")
     make_folder(folder)
     plan = {"format": 1, "root": str(source.root), "size": size, "names": list(names)}
     plan["files"] = _stamp(source, names)

@@ -55,8 +55,6 @@ def photo_set(photos: Path, caches: Caches) -> PhotoSet:
         InputError: there is none that can be used.
     """
     source = open_source(photos)
-    if not source.names:
-        raise InputError(f"{photos}: expected photos, found none")
     return PhotoSet.alone(caches.open(source, source.names))
 
 

@@ -115,7 +115,12 @@ def train_painting(
 
     Returns:
         the path of the network that was kept.
+
+    Raises:
+        InputError: too, what is written would lie among the photos.
     """
+    for source in (run.photos, run.validation):
+        _expect_outside(source, options.folder, caches)
     network = _network(run)
     coarse = None if run.coarse is None else _coarse(run.coarse)
     photos, validation, finder = _photo_sets(
@@ -164,6 +169,13 @@ def train_painting(
     if run.neighbors is not None:
         settings["neighbors"] = sha256(run.neighbors)
     return _train(task, batches, recipe, options, settings, say)
+
+
+def _expect_outside(photos: Path | None, *folders: Path) -> None:
+    """Refuse to write where photos are looked for: the next time it would be among them."""
+    for folder in folders:
+        if photos is not None and folder.resolve().is_relative_to(photos.resolve()):
+            raise InputError(f"{folder}: expected a folder that is not inside {photos}")
 
 
 def _sha256(network: nn.Module | None) -> str | None:
@@ -242,6 +254,7 @@ def train_dcgan(
     seed: int = 0,
 ) -> Path:
     """Train a generator of faces; arguments and errors as in `train_painting`."""
+    _expect_outside(photos, options.folder, caches)
     recipe = replace(recipe, stages=tuple(replace(s, size=config.size) for s in recipe.stages))
     progress = in_lines(say, "photos decoded")
     cache = photo_set(photos, Caches(caches, config.size, progress=progress)).photos

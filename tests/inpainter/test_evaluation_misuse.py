@@ -85,6 +85,16 @@ def test_a_folder_named_balanced_is_not_passed_over(work: Path) -> None:
     evaluate("--masks", "./balanced", *options)
 
 
+def test_a_report_among_the_photos_or_on_none_is_refused(work: Path) -> None:
+    for out in ("photos", "."):  # its own folder of photos would be that of these
+        said = evaluate("--shape", "eyes", "--methods", "telea", "--out", out, code=2)
+        assert "expected another folder for the report" in said
+    shutil.rmtree("photos")
+    Path("photos").mkdir()
+    said = evaluate("--shape", "eyes", "--methods", "telea", "--out", "a", code=2)
+    assert said == f"Error: {work}/photos: expected photos, found none in the folder\n"
+
+
 @pytest.mark.usefixtures("work")
 def test_the_report_counts_the_photos_that_were_used() -> None:
     evaluate("--shape", "eyes", "--limit", "2", "--out", "a", "--methods", "telea")

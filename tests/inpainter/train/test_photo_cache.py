@@ -81,3 +81,5 @@ def test_photos_of_which_none_can_be_used_are_refused(tmp_path: Path) -> None:
     source = open_source(tmp_path / "photos")
     with pytest.raises(InputError, match=r"none of 1 files .* a\.jpg: expected a JPEG"):
         cache_photos(source, source.names, tmp_path / "cache", 16)
+    with pytest.raises(InputError, match="photos: expected photos, found none in the folder"):
+        cache_photos(source, [], tmp_path / "cache", 16)

@@ -1,5 +1,6 @@
 """Whole runs by the command line, on small photos, and the neighbors they take."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,21 @@ def test_train_pconv_says_the_cost_and_writes_a_network_that_loads(
         "--initial", out / "network.safetensors", *TINY,
     )  # fmt: skip
     assert "The network is" in again
+
+
+def test_a_run_beside_a_folder_named_photos_is_resumed_and_none_lies_inside(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(photos, tmp_path / "photos")
+    monkeypatch.chdir(tmp_path)
+    train = ["train", "pconv", "photos", "--features", "none", *TINY, "--out"]
+    simpaint(*train, "run", "--minutes", 0)
+    simpaint(*train, "run", "--resume")
+    assert len([*Path("photos").iterdir()]) == 24
+    for inside in (["photos/run"], ["other", "--cache", "photos/cache"]):
+        result = CliRunner().invoke(main, [*train, *inside])
+        assert result.exit_code == 2
+        assert "expected a folder that is not inside photos" in result.output
 
 
 def test_train_dcgan_writes_a_generator_of_at_most_8_mb_in_half_precision(

@@ -146,7 +146,8 @@ def evaluate(config: Evaluation, stages: Stages = silently) -> Outcome:
         raise InputError(f"{config.out}: expected another folder for the report: photos are there")
     for database in config.databases:
         open_checked(database, "full")
-    databases = config.databases or ((ALBUM_ONLY,) if config.album else ())
+    databases = [path.absolute() for path in config.databases]
+    databases = databases or ([ALBUM_ONLY] if config.album else [])
     planned = plan(config.methods, databases, config.auxiliaries, config.coarse, config.seed)
     make_folder(config.out)
     cases, people = _open(config, stages)

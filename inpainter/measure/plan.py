@@ -15,7 +15,7 @@ from .auxiliaries import COARSE, Auxiliary
 from .cases import fingerprint
 
 ALBUM_ONLY: Final = Path()
-"""In place of a database: nothing but the album."""
+"""In place of a database, whose path is absolute: nothing but the album."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def plan(
 
     Args:
         methods: sources, or NAME=SOURCE.
-        databases: image databases; `ALBUM_ONLY` for none beside the album.
+        databases: absolute paths of image databases; `ALBUM_ONLY` for none beside the album.
         auxiliaries: what to show.
         coarse: source of the method that fills holes for the search; each method's own if None.
         seed: of random auxiliaries.
@@ -73,6 +73,7 @@ def plan(
         WeightsError: a method's weights are not there.
     """
     found: list[Planned] = []
+    names = _short_names(databases)
     for text in methods:
         label, source = _named(text)
         built = build_method(source, _asks_nothing)
@@ -85,7 +86,7 @@ def plan(
             for kind in auxiliaries:
                 if kind == "noise" and number:
                     continue  # it does not come from a database
-                name = label + (f" [{database.stem}]" if database and number else "")
+                name = label + (f" [{names[number]}]" if number else "")
                 name += "" if kind == auxiliaries[0] else f" ({kind})"
                 found.append(
                     _planned(name, source, built, kind, database, coarse or built.coarse, seed)
@@ -94,6 +95,16 @@ def plan(
     if repeated := {label for label in labels if labels.count(label) > 1}:
         raise InputError(f"methods: expected different names, found {', '.join(repeated)} twice")
     return found
+
+
+def _short_names(databases: Sequence[Path]) -> list[str]:
+    """Each database's name, with those of the folders it is in that tell it from the others."""
+    deepest = max((len(path.parts) for path in databases), default=0)
+    names = [str(path) for path in databases]
+    for depth in range(deepest, 0, -1):
+        tails = ["/".join([*path.parts[-depth:-1], path.stem]) for path in databases]
+        names = [t if tails.count(t) == 1 else n for t, n in zip(tails, names, strict=True)]
+    return names
 
 
 def _planned(

@@ -13,8 +13,10 @@ from simpaint.cli import main
 from simpaint.data.drawn_faces import drawn_face
 from simpaint.data.images import write_png
 from simpaint.errors import InputError
+from simpaint.index_build import BuildConfig, build_index
 from simpaint.inpainter import Evaluation
 from simpaint.inpainter.measure.album import open_album
+from simpaint.inpainter.measure.plan import plan
 
 TWO = """
 import torch
@@ -93,6 +95,22 @@ def test_a_report_among_the_photos_or_on_none_is_refused(work: Path) -> None:
     Path("photos").mkdir()
     said = evaluate("--shape", "eyes", "--methods", "telea", "--out", "a", code=2)
     assert said == f"Error: {work}/photos: expected photos, found none in the folder\n"
+
+
+def test_databases_are_told_apart_by_their_folders_and_the_one_that_is_here_is_one(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    databases = [work / name / "db" for name in ("", "a", "b")]
+    build_index(work / "photos", databases[0], BuildConfig(device="cpu", workers=1))
+    for copy in databases[1:]:
+        shutil.copytree(databases[0], copy)
+    found = plan(["nearest"], databases, ["database"], "ns", 0)
+    assert [one.label for one in found] == ["nearest", "nearest [a/db]", "nearest [b/db]"]
+    monkeypatch.chdir(work / "a/db")
+    (work / "a/db/photos").symlink_to(work / "photos")
+    arguments = ["--methods", "nearest", "--coarse", "ns", "--shape", "eyes"]
+    evaluate(*arguments, "--database", ".", "--out", str(work / "here"))
+    assert f"of {work}/a/db" in (work / "here/report.md").read_text("utf-8")
 
 
 @pytest.mark.usefixtures("work")

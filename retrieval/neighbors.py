@@ -1,5 +1,6 @@
 """The leave-one-out neighbors of every photo of a database, for training."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -84,6 +85,7 @@ def write_neighbors(
         "weights": manifest.descriptor.weights_sha256,
         "generation": str(manifest.generation),
         "max_score": str(max_score),
+        "photos": photos_sha256(database),
     }
     schema = _schema(k).with_metadata(settings)
     short = 0
@@ -117,11 +119,23 @@ def copy_score(manifest: Manifest) -> float:
     return COPY_SCORES[name]
 
 
-def read_neighbors(path: Path) -> NeighborTable:
+def photos_sha256(database: ImageDatabase) -> str:
+    """A hash of a database's ids, each with that of its photo: what a table of neighbors is of."""
+    digest = hashlib.sha256()
+    for row in all_rows(database.folder, database.manifest):
+        digest.update(f"{row.id} {row.sha256}\n".encode())
+    return digest.hexdigest()
+
+
+def read_neighbors(path: Path, database: ImageDatabase | None = None) -> NeighborTable:
     """Read what `write_neighbors` wrote.
 
+    Args:
+        path: the file.
+        database: whose photos the ids must be of; None for any.
+
     Raises:
-        InputError: the file is missing, damaged, or of another kind.
+        InputError: the file is missing, damaged, of another kind, or of other photos.
     """
     try:
         table = pq.read_table(path)
@@ -130,6 +144,12 @@ def read_neighbors(path: Path) -> NeighborTable:
     except (pa.ArrowException, OSError, KeyError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: expected a table of neighbors, found: {reason}") from error
+    of = (table.schema.metadata or {}).get(b"photos", b"").decode()
+    if database is not None and of != photos_sha256(database):
+        raise InputError(
+            f"{path}: expected neighbors of the photos that are in {database.folder}, found those "
+            "of others or an old table; make it anew: simpaint index neighbors"
+        )
     flat = [table.column(i).combine_chunks() for i in range(3)]
     return NeighborTable(
         flat[0].to_numpy(),

@@ -89,9 +89,9 @@ class Shelf:
             k: neighbors for each photo.
 
         Raises:
-            InputError: the table cannot be read, or no photo has k neighbors.
+            InputError: the table cannot be read or is of other photos, or no photo has k neighbors.
         """
-        found = read_neighbors(table)
+        found = read_neighbors(table, self._database)
         rows, neighbors = self._rows(found.ids), self._rows(found.neighbors[:, :k])
         complete = (rows >= 0) & (neighbors >= 0).all(axis=1)
         if neighbors.shape[1] < k or not complete.any():

@@ -120,6 +120,21 @@ def test_the_file_says_what_it_was_made_of(db: ImageDatabase, tmp_path: Path) ->
     assert metadata[b"max_score"] == b"0.9"
 
 
+def test_a_table_of_other_photos_or_of_unknown_ones_is_refused(
+    db: ImageDatabase, tmp_path: Path
+) -> None:
+    path = tmp_path / "n.parquet"
+    write_neighbors(db, path, 3, max_score=1)
+    assert len(read_neighbors(path, db).ids) == COUNT
+    write_database(tmp_path / "other", vectors_of(COUNT), contents=range(COUNT))  # the same ids
+    with pytest.raises(InputError, match=r"n\.parquet: expected neighbors of .*other, found"):
+        read_neighbors(path, ImageDatabase.open(tmp_path / "other"))
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata(None), path)
+    with pytest.raises(InputError, match="or an old table; make it anew"):
+        read_neighbors(path, db)
+
+
 def test_a_descriptor_without_known_copies_needs_a_threshold(
     db: ImageDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

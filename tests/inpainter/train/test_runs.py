@@ -19,6 +19,8 @@ from simpaint.inpainter.dcgan import Generator
 from simpaint.inpainter.train.photo_sets import Caches, Shelf
 from simpaint.inpainter.train.runs import PaintingRun
 from simpaint.inpainter.unet import PConvUNet, UNetConfig
+from simpaint.retrieval import ImageDatabase
+from simpaint.retrieval.neighbors import photos_sha256
 
 TINY = ["--stage", "16:2:4", "--stage", "32:2:2", "--cpu", "--workers", "1", "--check-every", "2"]
 
@@ -98,14 +100,15 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder.with_suffix(".simpaint")
 
 
-def write_table(path: Path, lists: list[list[int]]) -> Path:
+def write_table(path: Path, database: Path, lists: list[list[int]]) -> Path:
     k = len(lists[0])
     columns = {
         "id": pa.array(range(len(lists)), pa.int64()),
         "neighbors": pa.array(lists, pa.list_(pa.int64(), k)),
         "scores": pa.array([[0.5] * k] * len(lists), pa.list_(pa.float32(), k)),
     }
-    pq.write_table(pa.table(columns), path)
+    of = photos_sha256(ImageDatabase.open(database))
+    pq.write_table(pa.table(columns, metadata={"photos": of}), path)
     return path
 
 
@@ -116,7 +119,7 @@ def test_neighbors_come_from_the_table_and_photos_without_enough_are_left_out(
     lists = [[(i + 1) % 12, (i + 2) % 12] for i in range(12)]
     lists[4] = [3, -1]
     lists[5] = [99, 1]
-    table = write_table(tmp_path / "neighbors.parquet", lists)
+    table = write_table(tmp_path / "neighbors.parquet", database, lists)
     found = shelf.training_set(table, 2)
     assert found.rows.tolist() == [0, 1, 2, 3, 6, 7, 8, 9, 10, 11]
     assert found.neighbors.tolist() == [lists[row] for row in found.rows]
@@ -148,7 +151,8 @@ def test_what_a_copy_is_must_be_said_where_it_was_not_measured(
 
 
 def test_train_sim_reads_database_table_and_validation(database: Path, tmp_path: Path) -> None:
-    table = write_table(tmp_path / "neighbors.parquet", [[(i + 1) % 12] for i in range(12)])
+    lists = [[(i + 1) % 12] for i in range(12)]
+    table = write_table(tmp_path / "neighbors.parquet", database, lists)
     photos = database.with_suffix("").rename(tmp_path / "elsewhere")
     said = simpaint(
         "train", "sim", database, "--neighbors", table, "--out", tmp_path / "run",

@@ -75,6 +75,8 @@ def perceptual(
 ) -> Iterator[Summary]:
     """Measure what can be measured: `lpips`, `fid` and `inception_score` of each method and group.
 
+    A group of one case has no Frechet distance.
+
     Args:
         work: what was painted.
         planned: the methods.
@@ -111,7 +113,7 @@ def _measure(
     if distances:
         whole = np.concatenate(distances)
         yield "lpips", float(whole.mean()), float(whole.std())
-    if frechet is not None:
+    if frechet is not None and frechet.real_features_num_samples > 1:  # covariances need two
         yield "fid", float(frechet.compute()), float("nan")
     if score is not None:
         mean, std = score.compute()

@@ -39,6 +39,8 @@ def test_the_frechet_distance_is_the_formulas() -> None:
     rng = np.random.default_rng(0)
     filled, truth = (torch.from_numpy(rng.integers(0, 256, (40, 3, 4, 4), np.uint8)) for _ in "ab")
     networks = Networks(lambda a, b: (a.float() - b.float()).abs().mean((1, 2, 3)), Means())
+    alone = perceptual._measure(iter([(filled[:1], truth[:1])]), networks)
+    assert [name for name, *_ in alone] == ["lpips"]
     halves = ((filled[i : i + 20], truth[i : i + 20]) for i in (0, 20))
     found = {name: mean for name, mean, _ in perceptual._measure(halves, networks)}
     a, b = (x.double().mean((2, 3)).numpy() for x in (filled, truth))

@@ -69,3 +69,19 @@ def expect_one_of(name: str, value: object, choices: Sequence[object]) -> None:
     if value not in choices:
         allowed = ", ".join(map(str, choices))
         raise InputError(f"{name}: expected one of {allowed}; found {value!r}")
+
+
+def expect_beside(option: str, given: object, used: object, needed: str) -> None:
+    """Refuse an option that would change nothing.
+
+    Args:
+        option: its name.
+        given: its value; nothing is expected if it is false.
+        used: whether anything looks at it.
+        needed: what would.
+
+    Raises:
+        InputError: naming the option and what is needed.
+    """
+    if given and not used:
+        raise InputError(f"{option}: expected {needed} beside it, found none")

@@ -38,7 +38,9 @@ class GeneratorConfig:
 
     def __post_init__(self) -> None:
         if self.size < 8 or self.size & (self.size - 1) or min(self.latent, self.width) < 1:
-            raise InputError(f"a generator's size is 8, 16, 32...; found {self}")
+            raise InputError(
+                f"a generator's size is 8, 16, 32..., its latent and width 1 or more; found {self}"
+            )
 
     @property
     def widths(self) -> list[int]:

@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 from ..data.files import make_folder, replacing
 from ..data.sources import open_source
 from ..data.strokes import StrokeBank, synthetic_bank
-from ..errors import ImageError, InputError, expect_one_of
+from ..errors import ImageError, InputError, expect_beside, expect_one_of
 from ..index_build.descriptors import pick_device
 from ..index_build.manifest import open_checked
 from ..index_build.publish import Stages, silently
@@ -109,6 +109,9 @@ class Evaluation:
             raise InputError("holes: expected masks or shapes, found neither")
         if self.album and (self.masks or self.shapes):
             raise InputError("holes: an album has its own; expected neither masks nor shapes")
+        expect_beside("--per-bucket", self.per_bucket, self.masks == "balanced", "balanced masks")
+        folder = self.masks not in ("", "balanced")
+        expect_beside("--black-holes", self.black_holes, folder, "a folder of --masks")
         if self.album and self.jitter:
             raise InputError("jitter: an album's photos are not aligned; expected none")
         if not self.album and (needed := {"album", "person"} & set(self.auxiliaries)):

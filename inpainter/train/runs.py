@@ -11,7 +11,7 @@ from torch import nn
 from ...data.files import sha256
 from ...data.masks import MaskConfig, Shape
 from ...data.strokes import StrokeBank
-from ...errors import InputError, expect_one_of
+from ...errors import InputError, expect_beside, expect_one_of
 from ...index_build.tensors import tensors_sha256
 from .. import checkpoint
 from ..copy_unet import CopyConfig, CopyUNet
@@ -91,8 +91,11 @@ class PaintingRun:
             raise InputError("a coarse network is needed by our own network, and by no other")
         if self.bn_frozen and self.kind != "pconv":
             raise InputError("only pconv has batch norms to freeze")
-        if self.matching and not self.adversarial:
-            raise InputError("--matching: expected --adversarial beside it, found none")
+        expect_beside("--matching", self.matching, self.adversarial, "--adversarial")
+        expect_beside("--balanced", self.balanced, "strokes" in self.shapes, "--shape strokes")
+        network = self.features != "none"
+        expect_beside("--feature-weights", self.feature_weights, network, "a network of --features")
+        expect_beside("--moved", self.moved, self.k, "similar photos, -k,")
 
 
 def train_painting(
@@ -253,9 +256,15 @@ def train_dcgan(
     *,
     seed: int = 0,
 ) -> Path:
-    """Train a generator of faces; arguments and errors as in `train_painting`."""
+    """Train a generator of faces; arguments and errors as in `train_painting`.
+
+    Raises:
+        InputError: too, a stage's size is not the generator's.
+    """
+    for stage in recipe.stages:
+        if stage.size != config.size:
+            raise InputError(f"--stage: expected photos of {config.size} pixels, found {stage}")
     _expect_outside(photos, options.folder, caches)
-    recipe = replace(recipe, stages=tuple(replace(s, size=config.size) for s in recipe.stages))
     progress = in_lines(say, "photos decoded")
     cache = photo_set(photos, Caches(caches, config.size, progress=progress)).photos
     batches = FaceBatches(cache, recipe, seed, config.latent)

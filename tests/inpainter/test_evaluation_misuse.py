@@ -119,6 +119,17 @@ def test_the_report_counts_the_photos_that_were_used() -> None:
     assert "\n2 photos, 2 cases" in Path("a/report.md").read_text("utf-8")
 
 
+def test_an_option_that_would_change_nothing_is_refused(tmp_path: Path) -> None:
+    holes: list[tuple[str, dict[str, Any]]] = [
+        ("--per-bucket", {"shapes": ("eyes",), "per_bucket": 3}),
+        ("--per-bucket", {"masks": "folder", "per_bucket": 3}),
+        ("--black-holes", {"masks": "balanced", "black_holes": True}),
+    ]
+    for option, options in holes:
+        with pytest.raises(InputError, match=f"{option}: expected .* beside it, found none"):
+            Evaluation(tmp_path, tmp_path / "a", ("telea",), **options)
+
+
 def test_what_an_auxiliary_cannot_be_is_refused(tmp_path: Path) -> None:
     wrong: Any = ("DATABASE",)
     with pytest.raises(InputError, match="auxiliaries: expected one of database"):

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -82,8 +83,19 @@ def test_a_run_that_cannot_be_is_refused_in_one_line(photos: Path, tmp_path: Pat
     assert "--neighbors are needed" in result.output
     with pytest.raises(InputError, match="batch norms"):
         PaintingRun("sim", photos, bn_frozen=True)
-    with pytest.raises(InputError, match="--matching: expected --adversarial"):
-        PaintingRun("sim", photos, matching=0.1)
+    file = tmp_path / "file"
+    ignored: list[tuple[str, str, dict[str, Any]]] = [
+        ("--matching", "--adversarial", {"matching": 0.1}),
+        ("--balanced", "--shape strokes", {"balanced": True, "shapes": ("center",)}),
+        ("--feature-weights", "a network", {"feature_weights": file, "features": "none"}),
+        ("--moved", "similar photos", {"moved": file}),
+    ]
+    for option, needed, options in ignored:
+        with pytest.raises(InputError, match=f"{option}: expected {needed}"):
+            PaintingRun("sim", photos, **options)
+    dcgan = ["train", "dcgan", str(photos), "--out", str(tmp_path / "run"), "--stage", "16:2:2"]
+    assert "expected photos of 64 pixels" in CliRunner().invoke(main, dcgan).output
+    assert "width 1 or more" in CliRunner().invoke(main, [*dcgan, "--width", "0"]).output
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ...data.files import storage_errors
+from ...data.mask_files import _flat
 from ...errors import InputError, WeightsError
 from ...index_build.tensors import check_tensors, read_tensors, tensors_sha256, write_tensors
 
@@ -110,8 +111,9 @@ class RunState:
         }
 
     def _check_settings(self, path: Path, found: dict[str, Any]) -> None:
-        for key in sorted(found.keys() | self.settings.keys()):
-            old, new = found.get(key), self.settings.get(key)
+        before, now = dict(_flat(found)), dict(_flat(self.settings))
+        for key in sorted(before.keys() | now.keys()):
+            old, new = before.get(key), now.get(key)
             if old != new:
                 raise InputError(f"{path}: was begun with {key} = {old}, found {new} now")
 

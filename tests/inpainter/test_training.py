@@ -40,6 +40,7 @@ RECIPE = Recipe(
     check_every=2,
     patience=None,
 )
+SETTINGS = {"seed": 1, "recipe": {"rate": 0.1, "clip": 1}}
 HOLES = [MaskConfig(shape="random-block")]
 
 
@@ -88,7 +89,7 @@ def run(
     minutes: float | None = None,
 ) -> Path:
     run_options = RunOptions(folder, resume=resume, minutes=minutes, workers=0, cpu=True)
-    return train(task, batches, recipe, run_options, {"seed": 1}, checkpoint.save)
+    return train(task, batches, recipe, run_options, SETTINGS, checkpoint.save)
 
 
 def final(folder: Path) -> dict[str, Tensor]:
@@ -184,8 +185,9 @@ def test_a_run_is_not_overwritten_nor_resumed_with_other_settings(
         state.rename(tmp_path / state.name.removeprefix("kept-"))
     task, batches = painting(cache)
     options = RunOptions(tmp_path, resume=True, workers=0, cpu=True)
-    with pytest.raises(InputError, match="begun with seed = 1, found 2 now"):
-        train(task, batches, RECIPE, options, {"seed": 2}, checkpoint.save)
+    other = {"seed": 1, "recipe": {"rate": 0.2, "clip": 1}}
+    with pytest.raises(InputError, match=r"begun with recipe\.rate = 0\.1, found 0\.2 now"):
+        train(task, batches, RECIPE, options, other, checkpoint.save)
 
 
 def test_a_damaged_state_is_refused(cache: PhotoCache, tmp_path: Path) -> None:

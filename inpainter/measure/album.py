@@ -88,9 +88,8 @@ def open_album(
             f"{deeper}"
         )
     faces = FaceSource(source, size)
-    # One thread: dlib's detector keeps its state between calls.
     with stages("Finding faces", "photos") as progress:
-        cache = cache_photos(faces, faces.names, out / "photos", size, workers=1, progress=progress)
+        cache = cache_photos(faces, faces.names, out / "photos", size, progress=progress)
     if not (out / _FACES).exists():
         with stages("Describing faces", "photos") as progress:
             described = describe_faces(cache, progress)

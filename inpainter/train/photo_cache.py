@@ -36,7 +36,7 @@ class PhotoCache:
         usable: (n,) int64, the rows whose photo could be decoded; the others are black.
         unusable: the others' names, each with the reason.
         fingerprint: a hash of size and names.
-        files: a hash of the sizes and times of the files; empty if nobody noted them.
+        files: a hash of the sizes and times of the files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -45,7 +45,7 @@ class PhotoCache:
         self.size: int = plan["size"]
         self.names: list[str] = plan["names"]
         self.fingerprint = _fingerprint(plan)
-        self.files = str(plan.get("files", ""))
+        self.files = str(plan["files"])
         starts = range(0, len(self.names), _BLOCK)
         try:
             self._blocks = [np.load(_block(folder, start), mmap_mode="r") for start in starts]
@@ -110,11 +110,16 @@ def cache_photos(
     if not names:
         raise InputError(f"{source.root}: expected photos, found none in the {source.kind}")
     make_folder(folder)
-    plan = {"format": 1, "root": str(source.root), "size": size, "names": list(names)}
-    plan["files"] = _stamp(source, names)
+    plan = {
+        "format": 1,
+        "root": str(source.root),
+        "size": size,
+        "names": list(names),
+        "files": _stamp(source, names),
+    }
     if not (folder / _PLAN).exists():
         _write_json(folder / _PLAN, plan)
-    elif (found := {"files": plan["files"]} | _read_plan(folder)) != plan:
+    elif (found := _read_plan(folder)) != plan:
         differing = ", ".join(key for key in plan if found.get(key) != plan[key])
         raise InputError(
             f"{folder}: caches other photos (another {differing}): delete it or name another folder"

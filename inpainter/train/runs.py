@@ -1,4 +1,4 @@
-"""Training runs put together: `simpaint train pconv`, `sim` and `dcgan`."""
+"""Training runs put together: `simpaint train pconv`, `sim`, `copy` and `dcgan`."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -106,7 +106,7 @@ def train_painting(
     caches: Path,
     say: Callable[[str], None],
 ) -> Path:
-    """Train PConv or Sim-K; see `training.train` for what is raised.
+    """Train PConv, Sim-K or our own network; see `training.train` for what is raised.
 
     Args:
         run: which and on what.

@@ -15,6 +15,7 @@ from PIL import (
     ExifTags,
     GifImagePlugin,
     Image,
+    ImageColor,
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
@@ -52,7 +53,7 @@ _FORMATS: Final[tuple[tuple[bytes, type[ImageFile]], ...]] = (
     (b"MM\0+", TiffImagePlugin.TiffImageFile),
 )
 
-_TURNS: Final = {
+TURNS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -61,6 +62,7 @@ _TURNS: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+"""What each EXIF orientation asks for to stand upright; 1 and unknown ones ask nothing."""
 
 
 class Photo(NamedTuple):
@@ -191,18 +193,18 @@ def _upright(image: ImageFile, whole: tuple[int, int]) -> tuple[Image.Image, boo
     if image.format == "TIFF":  # Pillow has turned it while loading
         return image, image.size != whole
     try:
-        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # a damaged EXIF block says nothing; the picture itself is whole
         return image, False
     if turn is None:
         return image, False
-    swaps = turn in (_TURNS[5], _TURNS[6], _TURNS[7], _TURNS[8])
+    swaps = turn in (TURNS[5], TURNS[6], TURNS[7], TURNS[8])
     return image.transpose(turn), swaps
 
 
 def _to_rgb(image: Image.Image, ground: str = "white") -> Image.Image:
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
-        return _from_16_bits(image)
+        return _from_16_bits(image, ground)
     if image.mode in ("I", "F"):
         raise ImageError(f"32-bit pixels (mode {image.mode}), of which nobody says what is white")
     if not image.has_transparency_data:
@@ -213,7 +215,7 @@ def _to_rgb(image: Image.Image, ground: str = "white") -> Image.Image:
     return flat
 
 
-def _from_16_bits(image: Image.Image) -> Image.Image:
+def _from_16_bits(image: Image.Image, ground: str) -> Image.Image:
     """Scale 12 or 16 bits of grey to 8, rounding; Pillow's own conversion clips."""
     grey = np.asarray(image).astype(np.float32)
     transparent = image.info.get("transparency")
@@ -226,7 +228,7 @@ def _from_16_bits(image: Image.Image) -> Image.Image:
     if inverted:
         grey = 255 - grey
     if clear is not None:
-        grey[clear] = 255
+        grey[clear] = ImageColor.getcolor(ground, "L")
     return Image.fromarray(np.rint(grey).astype(np.uint8)).convert("RGB")
 
 

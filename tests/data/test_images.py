@@ -203,6 +203,10 @@ def test_what_is_transparent_is_no_hole(tmp_path: Path) -> None:
     Image.fromarray(layer).save(tmp_path / "black.png")
     np.testing.assert_array_equal(read_mask(tmp_path / "black.png", black_holes=True), expected)
     assert not read_mask(tmp_path / "black.png").any()
+    grey = struct.pack(">H", 51400)  # 16 bits of grey, of which one is said to be transparent
+    (tmp_path / "deep.png").write_bytes(png(16, 0, grey, grey))
+    assert not read_mask(tmp_path / "deep.png").any()
+    assert not read_mask(tmp_path / "deep.png", black_holes=True).any()
 
 
 def test_a_damaged_mask_is_named(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ the thumbnail, which would show the photo as it was.
 import io
 import struct
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,8 +19,8 @@ from PIL.ImageFile import ImageFile
 
 from ..errors import ImageError
 from .files import replacing
-from .images import MAX_PIXELS, check_size, open_image, read_file
-from .rasters import MODES, Array, Stored
+from .images import MAX_PIXELS, TURNS, check_size, open_image, read_file
+from .rasters import MODES, Array, Stored, upright
 
 JPEG_QUALITY: Final = 95
 _ICC_TAG: Final = 34675
@@ -34,6 +34,11 @@ _FORMATS: Final = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
     ".webp": "WEBP",
+}
+_HOLD: Final = {  # where Pillow would turn other modes into one of these without a word
+    "BMP": ("1", "L", "P", "RGB"),
+    "GIF": ("1", "L", "P"),
+    "WEBP": ("1", "L", "LA", "P", "RGB", "RGBA", "RGBX"),
 }
 _CANNOT_HOLD: Final = (OSError, ValueError, KeyError, tifffile.TiffFileError)
 SUFFIXES: Final = frozenset(_FORMATS)
@@ -119,7 +124,12 @@ def _read_deep(content: bytes) -> Array:
 
 
 def _webp_kind(content: bytes) -> str:
-    return "lossless" if b"VP8L" in content[:64] else "lossy"
+    """What the chunk of pixels is; a colour profile, of any length, stands before it."""
+    start = 12  # after "RIFF", the size and "WEBP"
+    while (name := content[start : start + 4]) not in (b"VP8 ", b"VP8L", b""):
+        size = int.from_bytes(content[start + 4 : start + 8], "little")
+        start += 8 + size + size % 2
+    return "lossless" if name == b"VP8L" else "lossy"
 
 
 def _exif(image: ImageFile) -> Image.Exif | None:
@@ -147,7 +157,8 @@ def save_photo(path: Path, stored: Stored, source: PhotoFile) -> None:
     """Write a photo in the format that its name asks for, atomically.
 
     PNG, TIFF, BMP, GIF and lossless WebP hold the pixels exactly. JPEG is written at quality 95
-    with colours at full resolution (4:4:4), WebP at quality 95 where the source was lossy.
+    with colours at full resolution (4:4:4), WebP at quality 95 where the source was lossy. A file
+    that carries no EXIF (BMP, GIF, TIFF of 16-bit colours) gets the pixels upright.
 
     Args:
         path: where to.
@@ -180,11 +191,27 @@ def _can_hold(stored: Stored, kind: str, source: PhotoFile) -> bool:
 
 
 def _encode(stored: Stored, kind: str, source: PhotoFile) -> bytes:
+    if kind in ("BMP", "GIF") or (kind == "TIFF" and not isinstance(stored, Image.Image)):
+        stored, source = _turned(stored, source)
     if not isinstance(stored, Image.Image):
         return _encode_deep(stored, kind, source.extras)
+    if stored.mode not in _HOLD.get(kind, MODES):
+        raise ValueError(stored.mode)
     buffer = io.BytesIO()
     stored.save(buffer, kind, **_options(kind, source))
     return buffer.getvalue()
+
+
+def _turned(stored: Stored, source: PhotoFile) -> tuple[Stored, PhotoFile]:
+    """The photo upright, and its source for a file that carries no EXIF."""
+    extras = {key: value for key, value in source.extras.items() if key != "exif"}
+    if "dpi" in extras and source.orientation >= 5:  # the sides are swapped
+        extras["dpi"] = extras["dpi"][::-1]
+    if not isinstance(stored, Image.Image):
+        stored = upright(stored, source.orientation)
+    elif (turn := TURNS.get(source.orientation)) is not None:
+        stored = stored.transpose(turn)
+    return stored, replace(source, extras=extras)
 
 
 def _options(kind: str, source: PhotoFile) -> dict[str, Any]:

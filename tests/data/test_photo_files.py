@@ -8,6 +8,7 @@ import pytest
 from PIL import ExifTags, Image, ImageCms
 
 from simpaint.data.photo_files import PhotoFile, open_photo, save_photo
+from simpaint.data.rasters import upright
 from simpaint.errors import ImageError
 
 RGB = np.random.default_rng(0).integers(0, 256, (21, 34, 3), dtype=np.uint8)
@@ -145,3 +146,45 @@ def test_formats_that_can_hold_the_mode_are_named(tmp_path: Path) -> None:
     source = open_photo(path)
     with pytest.raises(ImageError, match=r"PNG cannot hold .* CMYK; take \.tif or \.jpg"):
         save_photo(tmp_path / "print.png", source.stored, source)
+
+
+@pytest.mark.parametrize("kind", ["lossless", "lossy"])
+def test_a_profile_does_not_hide_what_kind_of_webp_it_is(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "photo.webp"
+    Image.fromarray(RGB).save(path, lossless=kind == "lossless", icc_profile=PROFILE)
+    assert open_photo(path).extras["how"] == kind
+    with Image.open(path) as before, Image.open(again(path)) as after:
+        assert after.info["icc_profile"] == PROFILE
+        assert (before.tobytes() == after.tobytes()) == (kind == "lossless")
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [("I;16", ".webp"), ("I;16", ".gif"), ("RGB", ".gif"), ("CMYK", ".webp"), ("RGBA", ".bmp")],
+)
+def test_no_mode_is_turned_into_another_without_a_word(
+    tmp_path: Path, mode: str, suffix: str
+) -> None:
+    deep = mode == "I;16"
+    stored = Image.fromarray(DEEP[..., 0]) if deep else Image.fromarray(RGB).convert(mode)
+    with pytest.raises(ImageError, match=rf"cannot hold a photo of mode {mode}; take \.(png|tif)"):
+        save_photo(tmp_path / f"out{suffix}", stored, PhotoFile(stored, "PNG"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(("suffix", "deep"), [(".bmp", False), (".gif", False), (".tif", True)])
+def test_where_no_exif_can_be_the_pixels_stand_upright(
+    tmp_path: Path, suffix: str, deep: bool, orientation: int
+) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    pixels = DEEP if deep else RGB[..., 0]
+    stored = pixels if deep else Image.fromarray(pixels)
+    extras = {"exif": exif.tobytes(), "dpi": (600.0, 300.0)}
+    save_photo(tmp_path / f"a{suffix}", stored, PhotoFile(stored, "PNG", orientation, dict(extras)))
+    after = open_photo(tmp_path / f"a{suffix}")
+    np.testing.assert_array_equal(np.asarray(after.stored), upright(pixels, orientation))
+    if suffix != ".gif":
+        expected = (600, 300) if orientation < 5 else (300, 600)
+        assert after.extras["dpi"] == pytest.approx(expected, abs=0.1)

@@ -2,8 +2,6 @@
 
 import hashlib
 import os
-import threading
-import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -84,22 +82,22 @@ def decode_ahead(
     shape = (workers + _SPARE, batch_size, size, size, 3)
     free = deque(range(shape[0]))
     with _pool(source, shape, workers, processes, use, max_pixels) as (pool, decode, slots):
-        while True:
-            while free and (names := next(waiting, None)) is not None:
-                slot = free.popleft()
-                pending.append((names, slot, pool.submit(decode, names, slot)))
-            if not pending:
-                return
-            names, slot, future = pending.popleft()
-            try:
+        try:
+            while True:
+                while free and (names := next(waiting, None)) is not None:
+                    slot = free.popleft()
+                    pending.append((names, slot, pool.submit(decode, names, slot)))
+                if not pending:
+                    return
+                names, slot, future = pending.popleft()
                 outcomes, result = future.result()
-            except BrokenProcessPool as error:
-                raise SimpaintError(
-                    "a decoding process died: out of memory, or a script that builds an index "
-                    'without `if __name__ == "__main__":`'
-                ) from error
-            yield DecodedBatch(names, slots[slot, : len(names)], outcomes, result)
-            free.append(slot)
+                yield DecodedBatch(names, slots[slot, : len(names)], outcomes, result)
+                free.append(slot)
+        except BrokenProcessPool as error:
+            raise SimpaintError(
+                "a decoding process died: out of memory, or a script that builds an index "
+                'without `if __name__ == "__main__":`'
+            ) from error
 
 
 _Use = Callable[[Pixels], Any] | None
@@ -170,17 +168,9 @@ def _start_process(
     from pathlib import Path
 
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what matters of it is in the outcomes
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     _memory = SharedMemory(memory)
     slots: Pixels = np.ndarray(shape, np.uint8, _memory.buf)
     _decoder = _Decoder(reopen_source(kind, Path(root)), slots, None, max_pixels)
-
-
-def _end_with(parent: int) -> None:
-    """End this process once its parent was killed and cannot tell it to."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
 
 
 def _decode_in_process(names: list[str], slot: int) -> _Result:

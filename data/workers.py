@@ -1,12 +1,14 @@
-"""Worker processes that leave Ctrl-C to their parent."""
+"""Worker processes that leave Ctrl-C to their parent, and end with it."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context, resource_tracker
+from multiprocessing import get_context, parent_process, resource_tracker
+from multiprocessing.connection import wait
 from pathlib import Path
 from types import FrameType
 from typing import ParamSpec, TypeVar
@@ -22,6 +24,7 @@ class Workers(ProcessPoolExecutor):
 
     Ctrl-C reaches every process of a terminal, and the parent alone decides what it means: the
     workers never see it, and the parent only once a worker that it is starting is told everything.
+    A parent that is killed can tell them nothing: they end by themselves.
 
     Args:
         count: of processes, started as they are needed.
@@ -30,7 +33,7 @@ class Workers(ProcessPoolExecutor):
     """
 
     def __init__(self, count: int, start: Callable[..., object], *arguments: object) -> None:
-        super().__init__(count, get_context("spawn"), start, arguments)
+        super().__init__(count, get_context("spawn"), _begin, (start, arguments))
         resource_tracker.ensure_running()  # its own start would let Ctrl-C through again
 
     def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
@@ -60,6 +63,18 @@ class Workers(ProcessPoolExecutor):
     def __exit__(self, *error: object) -> None:
         """Wait for what has begun, and begin no more."""
         self.shutdown(cancel_futures=True)
+
+
+def _begin(start: Callable[..., object], arguments: tuple[object, ...]) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    start(*arguments)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None  # noqa: S101 - this is a worker
+    wait([parent.sentinel])
+    os._exit(1)
 
 
 @contextmanager

@@ -1,4 +1,6 @@
 import hashlib
+import multiprocessing
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from simpaint.data.decoding import Usable, decode_ahead
 from simpaint.data.drawn_faces import drawn_face
 from simpaint.data.images import decode, square
 from simpaint.data.sources import open_source
+from simpaint.errors import SimpaintError
 
 
 @pytest.fixture
@@ -64,3 +67,17 @@ def test_whoever_stops_early_leaves_no_worker(faces: Path) -> None:
     decoded.close()
     with pytest.raises(StopIteration):
         next(decoded)
+
+
+def test_a_process_that_dies_while_the_caller_works_is_one_error(faces: Path) -> None:
+    decoded = decode_ahead(
+        open_source(faces), (["01.png"] for _ in range(10**6)), 32, batch_size=1, workers=1,
+        processes=True,
+    )  # fmt: skip
+    next(decoded)
+    for process in multiprocessing.active_children():
+        process.kill()
+        process.join()
+    time.sleep(0.2)  # until the pool has noticed, too
+    with pytest.raises(SimpaintError, match="a decoding process died"):
+        list(decoded)

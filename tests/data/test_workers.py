@@ -1,6 +1,7 @@
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,28 @@ def test_what_has_not_begun_when_the_work_is_left_never_does(tmp_path: Path) -> 
     with Workers(1, len, b"") as pool:
         assert next(pool.results(subprocess.call, jobs, tmp_path)) == 0
     assert 0 < len(list(tmp_path.iterdir())) < 100
+
+
+PARENT = """
+import time
+from simpaint.data.workers import Workers
+
+if __name__ == "__main__":
+    pool = Workers(2, len, b"")
+    busy = [pool.submit(time.sleep, 60) for _ in range(2)]
+    while not all(future.running() for future in busy):
+        time.sleep(0.01)
+    print("busy", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "parent.py").write_text(PARENT)
+    with subprocess.Popen(
+        [sys.executable, tmp_path / "parent.py"], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "busy\n"
+        parent.kill()
+        parent.communicate(timeout=20)  # its output ends with the last process that may write to it

@@ -138,11 +138,19 @@ def _read_list(path: Path) -> list[str]:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: expected a text file with one path a line: {error}") from error
-    names = [line.strip() for line in text.splitlines()]
-    unique = list(dict.fromkeys(os.path.normpath(name) for name in names if name))
-    if any("\0" in name for name in unique):
+    if "\0" in text:
         raise InputError(f"{path}: expected a text file with one path a line, found binary data")
-    return unique
+    lines = (line.strip() for line in text.splitlines())
+    return list(dict.fromkeys(name_in(path.parent, path.parent / line) for line in lines if line))
+
+
+def name_in(root: Path, path: Path) -> str:
+    """What a source of files calls one: relative to its root, or absolute if it is not below."""
+    whole = Path(os.path.abspath(path))  # noqa: PTH100 - unlike absolute(), it takes .. away
+    if whole.is_relative_to(root):
+        return whole.relative_to(root).as_posix()
+    real, base = whole.resolve(), root.resolve()  # one of them may be named by a link
+    return real.relative_to(base).as_posix() if real.is_relative_to(base) else whole.as_posix()
 
 
 class TarSource:

@@ -7,10 +7,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from ..data.sources import FileSource, PhotoSource, open_source
+from ..data.sources import FileSource, PhotoSource, name_in, open_source
 from ..errors import ImageError, InputError
 from .build import database_descriptor
-from .change import changing, name_in, next_part, next_state, without
+from .change import called, changing, next_part, next_state, without
 from .descriptors import JSON, Descriptor, pick_device
 from .embed import EmbedConfig, embed
 from .plan import digest_of, same_plan, write_plan
@@ -121,7 +121,11 @@ def _known(
 ) -> tuple[dict[str, PhotoRow], set[str]]:
     """Which of the source's photos the database has, and which of these have not changed."""
     names = set(source.names)
-    known = {row.path: row for row in all_rows(database, manifest) if row.path in names}
+    known = {
+        name: row
+        for row in all_rows(database, manifest)
+        if (name := called(manifest, row.path)) in names
+    }
 
     def same(row: PhotoRow) -> bool:
         try:
@@ -130,12 +134,12 @@ def _known(
             return True
 
     unchanged: set[str] = set()
-    rows = iter(known.values())
+    items = iter(known.items())
     with ThreadPoolExecutor() as pool, stages("Comparing", "images") as progress:
         for start in range(0, len(known), _AT_ONCE):
-            some = list(islice(rows, _AT_ONCE))
-            together = zip(some, pool.map(same, some), strict=True)
-            unchanged |= {row.path for row, is_same in together if is_same}
+            some = dict(islice(items, _AT_ONCE))
+            together = zip(some, pool.map(same, some.values()), strict=True)
+            unchanged |= {name for name, is_same in together if is_same}
             progress(start + len(some), len(known))
     return known, unchanged
 
@@ -199,7 +203,7 @@ def _grown(
     """Publish the database with new shards, new skipped files and some photos replaced."""
     tried = {*names, *(row.path for row in skipped)}
     before = read_skipped(database / manifest.skipped)
-    all_skipped = [row for row in before if row.path not in tried] + skipped
+    all_skipped = [row for row in before if called(manifest, row.path) not in tried] + skipped
     if not shards and not replaced and sorted(all_skipped) == sorted(before):
         sweep(database, set(manifest.files))
         return manifest

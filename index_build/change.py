@@ -3,7 +3,6 @@
 A kill at any moment leaves the state before the change or the one after it.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..data.sources import name_in
 from ..errors import DatabaseError
 from .manifest import Level
 from .publish import IndexConfig, Stages, publish, silently, sweep, writing
@@ -67,43 +67,52 @@ def remove(database: Path, ids: Sequence[int] = (), paths: Sequence[str] = ()) -
             a search gives them.
 
     Raises:
-        DatabaseError: a photo that the database does not have.
+        DatabaseError: a photo that the database does not have, or a path that is one photo's name
+            and another one's file.
     """
     with changing(database, "sizes") as manifest:
-        wanted_ids, wanted_paths = set(ids), _names(manifest, paths)
-        found = [
-            row
-            for row in all_rows(database, manifest)
-            if row.id in wanted_ids or row.path in wanted_paths
-        ]
-        missing: list[int | str] = sorted(wanted_ids - {row.id for row in found})
-        missing += sorted(set(paths) - {wanted_paths.get(row.path) for row in found})
+        wanted_ids, names = set(ids), {path: _names(manifest, path) for path in paths}
+        wanted = set().union(*names.values())
+        found: dict[str, set[int]] = {}  # the ids of each name; old lists may have had two
+        for row in all_rows(database, manifest):
+            if row.id in wanted_ids or called(manifest, row.path) in wanted:
+                found.setdefault(called(manifest, row.path), set()).add(row.id)
+        chosen = wanted_ids & set().union(*found.values())
+        missing: list[int | str] = sorted(wanted_ids - chosen)
+        for path, some in names.items():
+            there = sorted(some & found.keys())
+            if len(there) > 1:
+                raise DatabaseError(
+                    f"{path}: expected one photo, found {there[0]} and {there[1]} in {database}: "
+                    "give the whole path, as a search prints it"
+                )
+            missing += [] if there else [path]
+            chosen.update(*(found[name] for name in there))
         if missing:
             raise DatabaseError(
                 f"{database}: expected photos it holds, found {len(missing)} that it does not, "
                 f"the first: {missing[0]}"
             )
-        if not found:
+        if not chosen:
             return manifest
-        manifest = without(database, next_state(manifest), [row.id for row in found])
+        manifest = without(database, next_state(manifest), sorted(chosen))
         return publish(database, manifest, None)
 
 
-def name_in(root: Path, path: Path) -> str:
-    """What a database of a folder calls a file: relative to the folder, or else absolute."""
-    whole = Path(os.path.abspath(path))  # noqa: PTH100 - unlike absolute(), it takes .. away
-    if whole.is_relative_to(root):
-        return whole.relative_to(root).as_posix()
-    real, base = whole.resolve(), root.resolve()  # one of them may be named by a link
-    return real.relative_to(base).as_posix() if real.is_relative_to(base) else whole.as_posix()
+def called(manifest: Manifest, name: str) -> str:
+    """A photo's name as its source gives it now; lists were once taken as they were written."""
+    if manifest.source.kind not in ("folder", "list"):
+        return name
+    root = Path(manifest.source.root)
+    return name_in(root, root / name) if name.startswith(("/", "..")) else name
 
 
-def _names(manifest: Manifest, paths: Sequence[str]) -> dict[str, str]:
-    """What a database may call photos, each with what somebody called it."""
-    root = manifest.source.root
+def _names(manifest: Manifest, path: str) -> set[str]:
+    """What a database may call the photo that somebody calls so."""
+    root = Path(manifest.source.root)
     if manifest.source.kind in ("tar", "parquet"):
-        return {path.removeprefix(f"{root}:"): path for path in paths}
-    return {name_in(Path(root), Path(path)): path for path in paths} | {p: p for p in paths}
+        return {path.removeprefix(f"{root}:")}
+    return {name_in(root, root / path), name_in(root, Path(path))}
 
 
 def compact(

@@ -64,11 +64,15 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path) -> None:
 
 
 def test_a_list_names_paths_relative_to_itself_or_absolute(tmp_path: Path) -> None:
-    photos = fill(tmp_path / "photos")
+    photos, elsewhere = fill(tmp_path / "here" / "photos"), fill(tmp_path / "elsewhere")
     lines = ["photos/b.jpg", "", str(photos / "a/z.png"), "photos/b.jpg", "photos//gone.jpg"]
-    (tmp_path / "list.txt").write_text("\n".join(lines))
-    source = open_source(tmp_path / "list.txt")
-    assert source.names == ["photos/b.jpg", str(photos / "a/z.png"), "photos/gone.jpg"]
+    lines += ["../elsewhere/b.jpg", str(elsewhere / "b.jpg"), "photos/a/z.png"]
+    path = tmp_path / "here" / "list.txt"
+    path.write_text("\n".join(lines))
+    source = open_source(path)
+    names = ["photos/b.jpg", "photos/a/z.png", "photos/gone.jpg", str(elsewhere / "b.jpg")]
+    assert source.names == names
+    assert source.read(names[3]) == PHOTOS["b.jpg"]
     assert [source.read(name) for name in source.names[:2]] == [PHOTOS["b.jpg"], PHOTOS["a/z.png"]]
     (tmp_path / "binary.txt").write_bytes(b"\0\xff\xfe")
     with pytest.raises(InputError, match="expected a text file"):

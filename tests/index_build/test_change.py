@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from torch import Tensor
 
+from simpaint.data import sources
 from simpaint.errors import DatabaseError, InputError
 from simpaint.index_build.adding import AddConfig, Added, add
 from simpaint.index_build.change import compact, rebuild, remove
@@ -309,6 +310,39 @@ def test_a_photo_is_added_once_by_whatever_names(photos: Path, db: Path, tmp_pat
     assert added(db, tmp_path / "list.txt").added == 1
     assert "0030.jpg" in paths(db)
     assert added(db, tmp_path / "link").added == 0
+
+
+def test_a_path_is_one_photo(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (photos / "photos").mkdir()
+    (photos / "photos" / "0001.jpg").write_bytes(face_jpeg(77))
+    built(photos, tmp_path / "db")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        DatabaseError, match=r"photos/0001\.jpg: expected one photo, found 0001\.jpg"
+    ):
+        remove(tmp_path / "db", paths=["photos/0001.jpg"])
+    assert len(paths(tmp_path / "db")) == 21
+    remove(tmp_path / "db", paths=[f"{photos}/0001.jpg", "0001.jpg", "photos/0002.jpg"])
+    left = paths(tmp_path / "db")
+    assert len(left) == 19
+    assert "photos/0001.jpg" in left
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_list_of_whole_paths_is_added_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: bool
+) -> None:
+    photos, listed = draw_faces(tmp_path / "below" / "photos", 4), tmp_path / "below" / "list.txt"
+    draw_faces(tmp_path / "elsewhere", 1, start=9)
+    names = [*map(str, sorted(photos.iterdir())), "../elsewhere/0009.jpg"]
+    listed.write_text("\n".join(names))
+    with monkeypatch.context() as patch:
+        if old:  # names were stored as the list had them
+            patch.setattr(sources, "name_in", lambda root, path: names.pop(0))
+        built(listed, tmp_path / "db")
+    result = added(tmp_path / "db", listed)
+    assert (result.added, result.unchanged) == (0, 5)
+    assert remove(tmp_path / "db", paths=[str(photos / "0002.jpg")]).count == 4
 
 
 def test_a_photo_that_cannot_be_read_now_stays_and_a_damaged_one_goes(

@@ -160,8 +160,18 @@ class TarSource:
         self.kind: SourceKind = "tar"
         self.root = root
         self._places: dict[str, _Place | None] = {}
-        for name, place, link in _tar_members(root):
-            self._places[name] = self._places.get(link) if link else place
+        links: dict[str, str] = {}
+        for name, place, link, hard in _tar_members(root):
+            links.pop(name, None)
+            if link and (link in links or not hard):  # to what has that name in the end
+                links[name] = link
+            self._places[name] = self._places.get(link) if hard else place
+        for name in links:
+            seen, end = {name}, links[name]
+            while end in links and end not in seen:
+                seen.add(end)
+                end = links[end]
+            self._places[name] = self._places.get(end)
         self._file = root.open("rb")
 
     @cached_property
@@ -188,8 +198,8 @@ class TarSource:
         return content
 
 
-def _tar_members(root: Path) -> Iterator[tuple[str, "_Place | None", str]]:
-    """The name of each member but folders; where it is, if it is a file; what it is a link to."""
+def _tar_members(root: Path) -> Iterator[tuple[str, "_Place | None", str, bool]]:
+    """Each member but folders: name; place, if it is a file; what it links to; if that is hard."""
     try:
         with tarfile.open(root, "r:") as tar:
             for member in tar:
@@ -200,7 +210,8 @@ def _tar_members(root: Path) -> Iterator[tuple[str, "_Place | None", str]]:
                 if member.issym():
                     link = posixpath.normpath(f"{posixpath.dirname(member.name)}/{member.linkname}")
                     link = link.removeprefix("/")
-                yield member.name, (member.offset_data, member.size) if whole else None, link
+                place = (member.offset_data, member.size) if whole else None
+                yield member.name, place, link, member.islnk()
             end = tar.offset
     except (tarfile.TarError, OSError) as error:
         raise InputError(f"{root}: expected an uncompressed tar, found: {error}") from error

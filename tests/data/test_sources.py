@@ -162,15 +162,22 @@ def test_links_in_a_tar_are_what_they_lead_to(tmp_path: Path) -> None:
             ("a/soft.jpg", tarfile.SYMTYPE, "one.jpg"),
             ("up.jpg", tarfile.SYMTYPE, "a/../a/one.jpg"),
             ("lost.jpg", tarfile.SYMTYPE, "/etc/hostname"),
+            ("round.jpg", tarfile.SYMTYPE, "again.jpg"),
+            ("again.jpg", tarfile.SYMTYPE, "round.jpg"),
+            ("early.jpg", tarfile.SYMTYPE, "next.jpg"),
+            ("next.jpg", tarfile.SYMTYPE, "late.jpg"),
         ):
             member = tarfile.TarInfo(name)
             member.type, member.linkname = kind, target
             tar.addfile(member)
+        _add(tar, "late.jpg", b"two")
     source = open_source(tmp_path / "photos.tar")
-    assert source.names == ["a/one.jpg", "hard.jpg", "a/soft.jpg", "up.jpg", "lost.jpg"]
+    assert source.names[:5] == ["a/one.jpg", "hard.jpg", "a/soft.jpg", "up.jpg", "lost.jpg"]
     assert {source.read(name) for name in source.names[:4]} == {b"one"}
-    with pytest.raises(ImageError, match="found a link to none in the tar"):
-        source.read("lost.jpg")
+    assert {source.read(name) for name in source.names[7:]} == {b"two"}
+    for name in source.names[4:7]:
+        with pytest.raises(ImageError, match="found a link to none in the tar"):
+            source.read(name)
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -245,7 +245,7 @@ class ParquetSource:
         metadata = self._file.metadata
         sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
         self._ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
-        self._groups: OrderedDict[int, Any] = OrderedDict()  # number -> its column of bytes
+        self._groups: OrderedDict[int, Any] = OrderedDict()  # number -> its column
         self._lock = Lock()
 
     @cached_property
@@ -256,7 +256,7 @@ class ParquetSource:
             return [str(row) for row in range(count)]
         table = self._file.read(columns=[f"{self._column}.path"])
         paths = ((row or {}).get("path") for row in table.column(0).to_pylist())
-        return [f"{row}:{path}" if path else str(row) for row, path in enumerate(paths)]
+        return [_row_name(row, path) for row, path in enumerate(paths)]
 
     def read(self, name: str) -> bytes:
         """A photo's bytes; its row group is read whole and kept for the next rows."""
@@ -273,21 +273,29 @@ class ParquetSource:
         except (pa.ArrowException, OSError) as error:
             raise ImageError(f"row group {group} cannot be read: {error}") from error
         value = column[row - (self._ends[group - 1] if group else 0)].as_py()
-        if value is None:
+        if not self._struct:
+            value = {"bytes": value}
+        if (found := _row_name(row, (value or {}).get("path"))) != name:
+            raise ImageError(f"row {row} of the file is {found} now")
+        if value is None or value["bytes"] is None:
             raise ImageError("the row holds no bytes")
-        content: bytes = value
+        content: bytes = value["bytes"]
         return content
 
     def _group(self, group: int) -> Any:  # noqa: ANN401 - pyarrow has no types
         with self._lock:
             if group not in self._groups:
-                leaf = f"{self._column}.bytes" if self._struct else self._column
-                column = self._file.read_row_group(group, columns=[leaf]).column(0)
-                self._groups[group] = column.combine_chunks().field(0) if self._struct else column
+                leaves = [f"{self._column}.bytes"] if self._struct else [self._column]
+                leaves += [f"{self._column}.path"] if self._has_paths else []
+                self._groups[group] = self._file.read_row_group(group, columns=leaves).column(0)
                 if len(self._groups) > _ROW_GROUPS_KEPT:
                     self._groups.popitem(last=False)
             self._groups.move_to_end(group)
             return self._groups[group]
+
+
+def _row_name(row: int, path: object) -> str:
+    return f"{row}:{path}" if path else str(row)
 
 
 def _image_column(schema: Any, root: Path) -> tuple[str, bool, bool]:  # noqa: ANN401 - as above

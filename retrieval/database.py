@@ -1,5 +1,6 @@
 """An image database to search in."""
 
+import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -236,18 +237,23 @@ class ImageDatabase:
 
         Raises:
             DatabaseError: an id that the database does not have.
-            ImageError: a photo is no longer where it was, or cannot be decoded any more.
+            ImageError: a photo is no longer where it was, or cannot be decoded any more; or, of a
+                Parquet file, its row holds another one now.
         """
-        names = [row.path for row in self.rows(ids)]
-        if len(names) <= _READ_ALONE:
-            return [self._photo(name, size) for name in names]
+        some = self.rows(ids)
+        if len(some) <= _READ_ALONE:
+            return [self._photo(row, size) for row in some]
         with ThreadPoolExecutor(_READERS, "photos") as pool:
-            return list(pool.map(lambda name: self._photo(name, size), names))
+            return list(pool.map(lambda row: self._photo(row, size), some))
 
-    def _photo(self, name: str, size: int | None) -> Pixels:
-        place = self._place(name)
+    def _photo(self, row: PhotoRow, size: int | None) -> Pixels:
+        name, place = row.path, self._place(row.path)
         try:
             content = self._source.read(name)
+            # The number of a row alone does not tell whether it is still that photo's.
+            nameless = self.manifest.source.kind == "parquet" and ":" not in name
+            if nameless and hashlib.sha256(content).hexdigest() != row.sha256:
+                raise ImageError(f"row {name} of the file holds another photo now")  # noqa: TRY301
         except ImageError as error:
             moved = "" if Path(name).is_absolute() else ", say where they were moved to (--moved)"
             raise ImageError(

@@ -204,3 +204,19 @@ def test_a_row_without_a_struct_has_a_name_and_a_reason(tmp_path: Path) -> None:
     assert source.names == ["0:a.jpg", "1"]
     with pytest.raises(ImageError, match="holds no bytes"):
         source.read("1")
+
+
+def test_a_row_that_holds_another_photo_now_is_not_read(tmp_path: Path) -> None:
+    names = open_source(_rows(tmp_path, ["a.jpg", "b.jpg", None])).names
+    source = open_source(_rows(tmp_path, ["b.jpg", "b.jpg", "c.jpg"]))
+    with pytest.raises(ImageError, match=r"row 0 of the file is 0:b\.jpg now"):
+        source.read(names[0])
+    assert source.read(names[1]) == b"b.jpg"
+    with pytest.raises(ImageError, match=r"row 2 of the file is 2:c\.jpg now"):
+        source.read(names[2])
+
+
+def _rows(folder: Path, paths: list[str | None]) -> Path:
+    rows = [{"bytes": str(path).encode(), "path": path} for path in paths]
+    pq.write_table(pa.table({"image": rows}), folder / "photos.parquet")
+    return folder / "photos.parquet"

@@ -279,6 +279,11 @@ def test_photos_in_a_parquet_file_are_read_from_it(tmp_path: Path) -> None:
     opened = ImageDatabase.open(tmp_path / "db")
     assert opened.paths([2]) == [f"{tmp_path / 'f.parquet'}:2"]
     np.testing.assert_array_equal(opened.photos([2])[0], decode(faces[2]))
+    pq.write_table(pa.table({"image": [f.read_bytes() for f in faces[1:]]}), tmp_path / "f.parquet")
+    with pytest.raises(
+        ImageError, match=r"f\.parquet:0: row 0 of the file holds another photo now"
+    ):
+        ImageDatabase.open(tmp_path / "db").photos([0])
 
 
 def test_unknown_ids_are_refused(photos: Path, tmp_path: Path) -> None:

@@ -2,12 +2,12 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 
-from ..errors import StorageError
+from ..errors import InputError, StorageError
 
 
 @contextmanager
@@ -66,6 +66,22 @@ def make_folder(folder: Path) -> None:
     """
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+
+
+def expect_outside(out: Path, read: Iterable[Path]) -> None:
+    """Refuse to write over a file that is read, or into a folder that is.
+
+    Args:
+        out: the file to write.
+        read: files and folders.
+
+    Raises:
+        InputError: naming both.
+    """
+    real = out.resolve()
+    for path in read:
+        if real == path.resolve() or (path.is_dir() and real.is_relative_to(path.resolve())):
+            raise InputError(f"{out}: expected a file outside of what is read, {path}")
 
 
 def sha256(path: Path) -> str:

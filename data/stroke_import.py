@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import DrawingsError
-from .files import make_folder, replacing
+from .files import expect_outside, make_folder, replacing
 from .progress import Progress, silent
 from .quickdraw import Damage, Drawings, drawing_files, read_drawings
 from .simplify import Ints, starts
@@ -54,17 +54,22 @@ def import_drawings(
     Stopped half-way, nothing is left and an older `out` is as it was.
 
     Args:
-        paths: files, or folders of them.
+        paths: files, or folders of them; what is named twice is read once.
         out: the bank to write, an Arrow IPC file.
         progress: called with bytes read and bytes in all.
 
     Raises:
         DrawingsError: a path does not exist, or a file holds no drawing.
+        InputError: `out` is one of the files.
         StorageError: `out` cannot be written.
     """
-    files = [file for path in paths for file in drawing_files(path)]
+    named: dict[Path, Path] = {}
+    for file in (file for path in paths for file in drawing_files(path)):
+        named.setdefault(file.resolve(), file)
+    files = list(named.values())
     if not files:
         raise DrawingsError("no file of drawings is named")
+    expect_outside(out, files)
     ends = [*accumulate((file.stat().st_size for file in files), initial=0)]
     report = ImportReport()
     make_folder(out.parent)

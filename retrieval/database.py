@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.files import expect_outside
 from ..data.images import Pixels, decode
 from ..data.sources import PhotoSource, reopen_source
 from ..errors import DatabaseError, ImageError, InputError
@@ -224,6 +225,15 @@ class ImageDatabase:
     def _place(self, name: str) -> str:
         inside = self.manifest.source.kind in ("tar", "parquet")
         return f"{self._root}:{name}" if inside else str(self._root / name)
+
+    def expect_outside(self, out: Path, *others: Path) -> None:
+        """Refuse to write over the database, the archive that its photos are in, or other files.
+
+        Raises:
+            InputError: naming both.
+        """
+        archive = [self._root] if self.manifest.source.kind in ("tar", "parquet") else []
+        expect_outside(out, [self.folder, *archive, *others])
 
     def photos(self, ids: Iterable[int], size: int | None = None) -> list[Pixels]:
         """Read photos, several at a time.

@@ -57,9 +57,11 @@ def draw_matches(database: ImageDatabase, photo: Path, matches: list[Match], out
     """Write a PNG that shows a photo and what was found for it.
 
     Raises:
+        InputError: `out` is one of the photos, or inside the database.
         ImageError: one of the photos cannot be used any more.
         StorageError: the picture cannot be written.
     """
+    database.expect_outside(out, photo, *(Path(match.path) for match in matches))
     photos = database.photos([match.id for match in matches], SIDE)
     names = [Path(match.path).name for match in matches]
     write_png(

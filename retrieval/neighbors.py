@@ -71,12 +71,14 @@ def write_neighbors(
         progress: told of photos done.
 
     Raises:
-        InputError: k is below 1, or no threshold was given and none is known.
+        InputError: k is below 1, no threshold was given and none is known, or `out` is inside the
+            database or what its photos are in.
         StorageError: the file cannot be written.
         DatabaseError: a shard is missing or damaged.
     """
     if k < 1:
         raise InputError(f"k: expected at least 1, found {k}")
+    database.expect_outside(out)
     manifest = database.manifest
     if max_score is None:
         max_score = copy_score(manifest)

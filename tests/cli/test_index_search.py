@@ -81,3 +81,22 @@ def test_rebuild_changes_the_type_and_nothing_else(folder: Path) -> None:
     refused = run("rebuild", folder / DATABASE, "--type", "IVF64,Flat")
     assert refused.exit_code == 2
     assert "at least 64 vectors to train on, found 6" in refused.output
+
+
+def test_nothing_that_is_read_is_written_over(folder: Path, tmp_path: Path) -> None:
+    database, photo = folder / DATABASE, tmp_path / "me.png"
+    photo.write_bytes((folder / "photos" / "03.png").read_bytes())
+    found, manifest = folder / "photos" / "03.png", database / "manifest.json"
+    before = [path.read_bytes() for path in (photo, found, manifest)]
+    for words in (
+        ("search", database, photo, "--grid", photo),
+        ("search", database, photo, "--grid", found),
+        ("search", database, photo, "--grid", database / "grid.png"),
+        ("neighbors", database, "--out", manifest),
+    ):
+        result = run(*words)
+        assert result.exit_code == 2
+        line = f"Error: {words[-1]}: expected a file outside of what is read, "
+        assert result.output.splitlines()[-1].startswith(line)
+    assert [path.read_bytes() for path in (photo, found, manifest)] == before
+    assert not (database / "grid.png").exists()

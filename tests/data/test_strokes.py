@@ -73,6 +73,19 @@ def test_the_same_drawing_twice_is_two_drawings(tmp_path: Path) -> None:
     assert content(StrokeBank.open(tmp_path / "out.arrow")) == twice
 
 
+def test_a_file_named_twice_is_read_once_and_never_written_over(tmp_path: Path) -> None:
+    path, out = write(tmp_path / "in.ndjson", made_up(9, ["cat"])), tmp_path / "out.arrow"
+    before = path.read_bytes()
+    (tmp_path / "link").symlink_to(tmp_path)
+    report = import_drawings([tmp_path, path, tmp_path / "link"], out)
+    assert (report.files, report.drawings) == (1, 9)
+    words = ["masks", "import", str(tmp_path), "--out", str(tmp_path / "link" / path.name)]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2
+    assert f"{path.name}: expected a file outside of what is read, {path}" in result.stderr
+    assert path.read_bytes() == before
+
+
 def test_row_ranges_hold_the_rows_of_the_categories_and_no_other(tmp_path: Path) -> None:
     import_drawings([write(tmp_path / "in", made_up(60, [*"dcba"]))], tmp_path / "out.arrow")
     bank = StrokeBank.open(tmp_path / "out.arrow")

@@ -3,7 +3,7 @@
 ::
 
     DIR/
-        settings.json      what the data set is; another one is refused in the same folder
+        settings.json      what the data set is; another one is refused once a part is done
         train/00000.png …  1 bit, white = hole
         test/00000.png  …
         masks.parquet      file, split, index, hole ratio, bucket and recipe of every mask
@@ -98,17 +98,37 @@ def write_masks(
 
 
 def _claim(job: _Job) -> None:
-    """Say in the folder what it is for, or refuse if it is for something else."""
+    """Say in the folder what it is for, or refuse if it is for something else.
+
+    What was left by a run that finished no part gives way.
+    """
+    path = job.out / "settings.json"
+    before = _settings(path) if path.exists() else None
+    begun = (job.out / TABLE).exists() or any([*_parts(job.out, split)] for split in SPLITS)
+    if before is not None and (begun or before.keys() != job.settings.keys()):
+        _compare(job, before)
+    elif before is not None and before != job.settings:
+        with storage_errors(job.out):
+            for png in (png for split in SPLITS for png in (job.out / split).glob("[0-9]*.png")):
+                png.unlink()
     for folder in ("parts", *(split for split in SPLITS if job.source.counts[split])):
         make_folder(job.out / folder)
-    path = job.out / "settings.json"
-    if not path.exists():
+    if before != job.settings:
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(job.settings, indent=1))
+
+
+def _settings(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text())
     except ValueError as error:
         raise InputError(f"{path}: expected the settings of a mask data set: {error}") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: expected the settings of a mask data set, found {found}")
+    return found
+
+
+def _compare(job: _Job, found: dict[str, Any]) -> None:
     before, now = dict(_flat(found)), dict(_flat(job.settings))
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key):
@@ -198,6 +218,7 @@ def _make_part(job: _Job, split: Split, start: int, stop: int) -> int:
         ],
         schema=TABLE_SCHEMA,
     )
+    _compare(job, _settings(job.out / "settings.json"))  # another run may have taken the folder
     with replacing(job.out / "parts" / f"{split}-{start:08d}-{stop:08d}.parquet") as temporary:
         pq.write_table(table, temporary)
     return len(indices)

@@ -15,7 +15,8 @@ from simpaint.data import mask_files
 from simpaint.data.buckets import bucket_of
 from simpaint.data.mask_files import write_masks
 from simpaint.data.mask_sources import GeneratedMasks, StoredMasks
-from simpaint.data.masks import MaskConfig, MaskGenerator
+from simpaint.data.masks import MaskConfig, MaskGenerator, Split
+from simpaint.data.recipes import Mask
 from simpaint.data.strokes import synthetic_bank
 from simpaint.errors import InputError, StorageError
 
@@ -104,7 +105,52 @@ def test_another_data_set_in_the_same_folder_is_refused_by_name(whole: Path) -> 
 def test_a_finished_data_set_is_left_as_it_is(whole: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*.p*")}
     write_masks(source(), whole)
+    with pytest.raises(InputError, match="another mask data set"):
+        write_masks(source(26), whole)
     assert before == {path: path.stat().st_mtime_ns for path in whole.rglob("*.p*")}
+
+
+def test_a_run_that_finished_no_part_gives_way_to_another(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, draw = tmp_path / "failed", GeneratedMasks.draw
+
+    def fails(self: GeneratedMasks, split: Split, index: int, mask: Mask) -> object:
+        if index == 5:
+            raise InputError("no such hole")
+        return draw(self, split, index, mask)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(GeneratedMasks, "draw", fails)
+        with pytest.raises(InputError, match="no such hole"):
+            write_masks(source(99_999 + 25), out)
+    assert len(list((out / "train").iterdir())) == 5
+    write_masks(source(), out)
+    assert digests(out) == digests(whole)
+
+
+def test_a_folder_that_another_run_takes_meanwhile_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = GeneratedMasks.draw
+
+    def taken(self: GeneratedMasks, split: Split, index: int, mask: Mask) -> object:
+        monkeypatch.setattr(GeneratedMasks, "draw", draw)
+        write_masks(source(26), tmp_path / "out")
+        return draw(self, split, index, mask)
+
+    monkeypatch.setattr(GeneratedMasks, "draw", taken)
+    with pytest.raises(InputError, match=r"counts\.train is 26, asked for is 25"):
+        write_masks(source(), tmp_path / "out")
+
+
+def test_settings_of_something_else_are_left_alone(tmp_path: Path) -> None:
+    for text in ('{"colour": 1}', "[]", "no JSON"):
+        (tmp_path / "settings.json").write_text(text)
+        with pytest.raises(InputError, match=r"settings|another mask data set: its black_holes"):
+            write_masks(source(), tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == ["settings.json"]
+        assert (tmp_path / "settings.json").read_text() == text
 
 
 def test_redrawn_at_the_same_size_every_mask_is_the_same(whole: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, lru_cache
 from math import isfinite
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -66,6 +67,7 @@ class ImageDatabase:
                 f"found {self._index.ntotal} of {self._index.d}"
             )
         self._on_gpu = to_gpu(self._index) if count_gpus(import_faiss()) else None
+        self._gpu_lock = Lock()  # FAISS lets several threads search on the CPU only
         self._removed = np.sort(read_removed(folder, manifest))
         self._root = photos or Path(manifest.source.root)
         self._read_rows = lru_cache(_SHARDS)(read_rows)  # shards never change
@@ -199,7 +201,8 @@ class ImageDatabase:
     def _search(self, queries: Vectors, depth: int, effort: int) -> tuple[Scores, Ids]:
         """One call of FAISS; on the GPU where it can go that deep."""
         if self._on_gpu is not None and depth <= _GPU_DEPTH and effort == 1:
-            scores, ids = self._on_gpu.search(queries, depth)
+            with self._gpu_lock:
+                scores, ids = self._on_gpu.search(queries, depth)
             return scores, ids
         more = options(self._index, self.manifest.index.parameters, effort) if effort > 1 else None
         with at_most_threads(len(queries)):

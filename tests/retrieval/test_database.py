@@ -1,5 +1,7 @@
 import shutil
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -247,6 +249,29 @@ def test_threads_search_at_once(flat: ImageDatabase) -> None:
     assert len(found) == 8
     for ids in found:
         np.testing.assert_array_equal(ids, wanted)
+
+
+def test_one_thread_at_a_time_searches_on_a_gpu(folder: Path) -> None:
+    opened = ImageDatabase.open(folder)
+    wanted = opened.search(QUERIES, 5)[1]
+
+    class Gpu:
+        """Like FAISS's, it is not made for two threads."""
+
+        alone = threading.Lock()
+
+        def search(self, queries: NDArray[np.float32], depth: int) -> object:
+            assert self.alone.acquire(blocking=False)
+            try:
+                time.sleep(0.01)
+                return opened._index.search(queries, depth)
+            finally:
+                self.alone.release()
+
+    opened._on_gpu = Gpu()
+    with ThreadPoolExecutor(4) as pool:
+        for _, ids in pool.map(lambda _: opened.search(QUERIES, 5), range(8)):
+            np.testing.assert_array_equal(ids, wanted)
 
 
 def test_photos_and_paths_are_those_of_the_ids(photos: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ..data.files import make_folder
 from ..data.strokes import StrokeBank
-from ..errors import InputError
+from ..errors import InputError, WeightsError
 from .descriptors import pick_device
 from .simnet import DIMENSIONS, SimNet
 from .simnet_batches import (
@@ -236,7 +236,9 @@ class Run:
         tensors = self._modules() | {f"queue.{k}": v for k, v in vars(self.queue).items()}
         for index, slots in self.optimizer.state_dict()["state"].items():
             tensors |= {f"adam.{index}.{slot}": value for slot, value in slots.items()}
-        write_tensors(path, tensors, {"done": str(self.done), "begun_with": self.begun_with})
+        tensors["done"] = torch.tensor(self.done)
+        words = {"begun_with": self.begun_with, "sha256": tensors_sha256(tensors)}
+        write_tensors(path, tensors, words)
 
     def restore(self, path: Path) -> None:
         """Go on from what `save` wrote.
@@ -246,11 +248,15 @@ class Run:
             WeightsError: the file is missing or damaged.
         """
         tensors, words = read_tensors(path)
-        own = self._modules()
-        check_tensors(path, tensors, own)
+        if words.get("sha256") != tensors_sha256(tensors):
+            raise WeightsError(
+                f"{path}: damaged, its checksum does not hold; remove it to begin anew"
+            )
         if words.get("begun_with") != self.begun_with:
             found = words.get("begun_with")
             raise InputError(f"{path}: was begun with {found}, found {self.begun_with} now")
+        own = self._modules()
+        check_tensors(path, tensors, own)
         for name, tensor in own.items():
             tensor.data.copy_(tensors[name])
         self.queue = Candidates(
@@ -262,7 +268,7 @@ class Run:
             for index in range(len(list(self.network.parameters())))
         }
         self.optimizer.load_state_dict(state)
-        self.done = int(words["done"])
+        self.done = int(tensors["done"])
 
     def _modules(self) -> dict[str, Tensor]:
         parts = {"network": self.network, "average": self.average}

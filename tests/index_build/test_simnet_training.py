@@ -11,11 +11,11 @@ from torch import Tensor
 
 from simpaint.cli import main
 from simpaint.data.strokes import StrokeBank, synthetic_bank
-from simpaint.errors import InputError
+from simpaint.errors import InputError, WeightsError
 from simpaint.index_build import crude_fills, simnet_batches, simnet_training
 from simpaint.index_build.simnet import SimNet, load_simnet
 from simpaint.index_build.simnet_training import SimNetTraining, train_simnet
-from simpaint.index_build.tensors import read_tensors
+from simpaint.index_build.tensors import read_tensors, write_tensors
 
 TINY = SimNetTraining(steps=6, batch=16, queue=24, warmup=2, masks=60)
 
@@ -74,6 +74,21 @@ def test_a_second_run_in_the_same_folder_is_refused(
         train_simnet([folder], bank, tmp_path, TINY, device="cpu")
     with pytest.raises(InputError, match=r'"seed": 0.*"seed": 1'):
         train_simnet([folder], bank, tmp_path, replace(TINY, seed=1), device="cpu", resume=True)
+
+
+def test_a_damaged_state_is_not_gone_on_with(
+    folder: Path, bank: StrokeBank, tmp_path: Path
+) -> None:
+    train_simnet([folder], bank, tmp_path, TINY, device="cpu")
+    state = tmp_path / "state.safetensors"
+    tensors, words = read_tensors(state)
+    flipped = bytearray(state.read_bytes())
+    flipped[-100] ^= 1
+    write_tensors(state, {k: v for k, v in tensors.items() if k != "queue.vectors"}, words)
+    for content in (state.read_bytes(), flipped):
+        state.write_bytes(content)
+        with pytest.raises(WeightsError, match=r"state\.safetensors: damaged"):
+            train_simnet([folder], bank, tmp_path, TINY, device="cpu", resume=True)
 
 
 def test_too_few_photos_are_said(folder: Path, bank: StrokeBank, tmp_path: Path) -> None:

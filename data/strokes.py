@@ -196,10 +196,6 @@ class StrokeBank:
         box: NDArray[np.uint8] = batch.boxes[k]
         return box
 
-    def category_of(self, row: int) -> str:
-        """What the drawing of a stroke shows."""
-        return self._find(row)[0].category
-
 
 def batch_digest(batch: pa.RecordBatch) -> bytes:
     """SHA-256 of what a batch holds; kept beside it in the file, for the bank's fingerprint."""

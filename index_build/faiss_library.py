@@ -124,7 +124,7 @@ def _keeps_ids(index: Any) -> bool:  # noqa: ANN401
 
 
 def parts(index: Any) -> list[Any]:  # noqa: ANN401
-    """An index and everything inside it, from the outside in: wrappers, storage, quantisers."""
+    """An index and everything inside it, from the outside in: wrappers and storage."""
     faiss = import_faiss()
     index = faiss.downcast_index(index)
     inner = [

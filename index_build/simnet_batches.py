@@ -4,25 +4,21 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ..data.files import replacing
-from ..data.images import decode, square
+from ..data.images import Pixels, decode, square
 from ..data.masks import MaskConfig, MaskGenerator, Shape
 from ..data.sources import open_source
 from ..data.strokes import StrokeBank
 from ..errors import ImageError, InputError
 from . import crude_fills
 from .simnet import INPUT_SIZE
-
-Pixels: TypeAlias = NDArray[np.uint8]
 
 CACHED_SIZE = 72  # a little more than the network's 64, so that a shifted photo stays sharp
 THUMBNAIL = 24

@@ -8,6 +8,7 @@ from typing import NamedTuple, get_args
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..data.rasters import Stored
@@ -230,7 +231,8 @@ class Inpainter:
             seen = for_each(_Work.look, [(work, turn, self.size) for work in active])
             pictures, holes = (torch.stack(parts) for parts in zip(*seen, strict=True))
             faces = torch.tensor([work.squares[turn].face for work in active])
-            painted = self.paint(pictures, holes, [work.rng for work in active], faces)
+            again = torch.tensor([work.squares[turn].again for work in active])
+            painted = self.paint(pictures, holes, [work.rng for work in active], faces, again)
             squares = map(Painted, *painted)
             for_each(_Work.take, zip(active, [turn] * len(active), seen, squares, strict=True))
         return [work.result(self.size, self.k) for work in works]
@@ -241,6 +243,7 @@ class Inpainter:
         holes: Tensor,
         rngs: Sequence[np.random.Generator] | None = None,
         faces: Tensor | None = None,
+        again: Tensor | None = None,
     ) -> Painted:
         """Fill the holes of squares as the networks see them.
 
@@ -250,12 +253,16 @@ class Inpainter:
             rngs: one for each picture, for random or noise neighbors; from the seed if left out.
             faces: (B,) bool, which of them show a face in the frame that the networks know; the
                 others are given no detail of similar photos, which show faces. All if left out.
+            again: (B,) bool, whose holes are filled coarsely already; none if left out.
         """
         rngs = rngs or [np.random.default_rng([self.seed, i]) for i in range(len(photos))]
         with torch.inference_mode():
             photos, holes = self._laid_out(photos), self._laid_out(holes.float())
-            first = in_turns(partial(coarse_picture, self._coarse), photos, holes)
-            coarse = composite(first, photos, holes)
+            coarse = photos
+            if again is None or not again.all():
+                first = in_turns(partial(coarse_picture, self._coarse), photos, holes)
+                there = 0 if again is None else again.to(self._place).view(-1, 1, 1, 1)
+                coarse = composite(first, photos, holes * ~there)
             found = self._similar(coarse.cpu(), rngs) if self._similar and self.k else None
             if found is None:
                 nothing = torch.empty(len(photos), 0)
@@ -286,7 +293,10 @@ class Inpainter:
         faces = []
         if canvas.hole.any():
             faces = find_faces(canvas.as_bytes(), canvas.hole, self._finder)
-        return _Work(canvas, plan(canvas.hole, faces, self.size), canvas.rng(self.seed))
+        # Sim-K does not look at a coarse picture.
+        twice = isinstance(self._network, CopyUNet)
+        squares = plan(canvas.hole, faces, self.size, twice=twice)
+        return _Work(canvas, squares, canvas.rng(self.seed))
 
 
 class _Work:
@@ -295,6 +305,10 @@ class _Work:
     def __init__(self, canvas: Canvas, squares: list[Square], rng: np.random.Generator) -> None:
         self.canvas, self.squares, self.rng = canvas, squares, rng
         self._tone = tone_of(canvas.pixels, canvas.white, ~canvas.hole)
+        self._again = np.zeros_like(canvas.hole)  # what is painted, but will be again
+        for square in squares:
+            if square.again:
+                self._again[square.box] |= square.own
         self._holes: list[Tensor] = []
         self._painted: list[Painted] = []
 
@@ -302,7 +316,7 @@ class _Work:
         """What the networks see: (3, S, S) in [0, 1] and the hole (1, S, S)."""
         frame = self.squares[turn].frame
         picture = cut(self.canvas.pixels, frame, size) / np.float32(self.canvas.white)
-        hole = cut_hole(self.canvas.unknown, frame, size)
+        hole = cut_hole(self._unknown(turn), frame, size)
         tensor = torch.from_numpy(picture.clip(0, 1)).permute(2, 0, 1)
         return tensor, torch.from_numpy(hole)[None].float()
 
@@ -317,9 +331,13 @@ class _Work:
         square, canvas = self.squares[turn], self.canvas
         out, known = (part.permute(1, 2, 0).contiguous().numpy() for part in (painted.raw, picture))
         whole = match_border(out, known, hole[0].numpy() > 0)
-        own = (square.box, square.own)
-        paste(canvas.pixels, canvas.white, square.frame, whole, own, canvas.unknown, self.rng)
-        canvas.unknown[square.box] &= ~square.own
+        own, unknown = (square.box, square.own), self._unknown(turn)
+        paste(canvas.pixels, canvas.white, square.frame, whole, own, unknown, self.rng)
+        unknown[square.box] &= ~square.own
+
+    def _unknown(self, turn: int) -> NDArray[np.bool_]:
+        """What a square must not take for known: (H, W)."""
+        return self._again if self.squares[turn].again else self.canvas.unknown
 
     def result(self, size: int, k: int) -> Result:
         """All of it."""

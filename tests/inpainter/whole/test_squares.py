@@ -108,3 +108,29 @@ def test_a_small_photo_is_painted_once_however_many_holes_it_has() -> None:
     seen = np.zeros_like(hole)
     seen[square.box] = square.own
     np.testing.assert_array_equal(seen, hole)
+
+
+def test_what_a_large_face_shows_is_painted_again_at_the_photos_own_resolution() -> None:
+    hole = np.zeros((900, 900), np.bool_)
+    hole[400:406, 50:850] = True
+    face = Frame(150 + 150j, cmath.rect(600, 0.1))
+    once, (first, *others) = plan(hole, [face], 128), plan(hole, [face], 128, twice=True)
+    assert first.frame == face
+    assert not first.again
+    again = [square for square in others if square.again]
+    assert others[len(others) - len(again) :] == again  # last
+    assert len(once) + len(again) == len(others) + 1
+    assert {square.frame.side for square in again} == {128}
+    painted = np.zeros_like(hole)
+    painted[first.box] = first.own
+    np.testing.assert_array_equal(owners(again, hole.shape), painted)
+
+
+def test_what_no_smaller_square_shows_is_painted_once() -> None:
+    hole = np.zeros((900, 900), np.bool_)
+    hole[400:406, 50:850] = True
+    assert len(plan(hole, [Frame(400 + 350j, 130 + 0j)], 128, twice=True)) == len(
+        plan(hole, [Frame(400 + 350j, 130 + 0j)], 128)
+    )
+    hole[300:600, 200:700] = True  # half of a face: less of it does not tell what it is
+    assert not any(s.again for s in plan(hole, [Frame(150 + 150j, 600 + 0j)], 128, twice=True))

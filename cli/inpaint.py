@@ -93,7 +93,7 @@ def inpaint(photo: Path, mask: Path, out: Path, **options: Any) -> None:  # noqa
     In folders, the mask of a photo has its name, whatever its ending; finished photos are kept, so
     repeat the command to go on.
     """
-    from ..inpainter.whole.folders import Job, paint_file, paint_folder, pair
+    from ..inpainter.whole.folders import Job, claim, paint_file, paint_folder, pair
 
     jobs = pair(photo, mask, out) if photo.is_dir() else []
     references = {path.resolve() for path in options["references"]}
@@ -112,6 +112,7 @@ def inpaint(photo: Path, mask: Path, out: Path, **options: Any) -> None:  # noqa
         return
     if options["steps"] is not None:
         raise click.UsageError("--steps: expected with a single photo, found a folder")
+    claim(out, _painting(options), overwrite=options["overwrite"])
     with progress_bar("Painting", "photos") as progress:
         report = paint_folder(
             inpainter,
@@ -121,6 +122,17 @@ def inpaint(photo: Path, mask: Path, out: Path, **options: Any) -> None:  # noqa
             progress=progress,
         )
     _say_report(out, report, as_json=options["as_json"])
+
+
+def _painting(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that decide what is painted, as JSON values."""
+    names = ("network", "coarse", "database", "k", "size", "seed", "auxiliary", "black_holes")
+    references = [str(path.absolute()) for path in options["references"]]
+    chosen = {name: options[name] for name in names}
+    return {
+        name: str(value.absolute()) if isinstance(value, Path) else value
+        for name, value in chosen.items()
+    } | {"references": references}
 
 
 def _load(options: dict[str, Any]) -> "Inpainter":

@@ -36,6 +36,7 @@ from .masks import Split
 from .progress import Progress, silent
 from .recipe_table import TABLE, TABLE_SCHEMA, recipe_columns
 from .recipes import Mask
+from .settings import changed_settings, read_settings, write_settings
 from .workers import Workers
 
 _PART = 1000
@@ -103,7 +104,7 @@ def _claim(job: _Job) -> None:
     What was left by a run that finished no part gives way.
     """
     path = job.out / "settings.json"
-    before = _settings(path) if path.exists() else None
+    before = read_settings(path) if path.exists() else None
     begun = (job.out / TABLE).exists() or any([*_parts(job.out, split)] for split in SPLITS)
     if before is not None and (begun or before.keys() != job.settings.keys()):
         _compare(job, before)
@@ -114,36 +115,15 @@ def _claim(job: _Job) -> None:
     for folder in ("parts", *(split for split in SPLITS if job.source.counts[split])):
         make_folder(job.out / folder)
     if before != job.settings:
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(job.settings, indent=1))
-
-
-def _settings(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(f"{path}: expected the settings of a mask data set: {error}") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: expected the settings of a mask data set, found {found}")
-    return found
+        write_settings(path, job.settings)
 
 
 def _compare(job: _Job, found: dict[str, Any]) -> None:
-    before, now = dict(_flat(found)), dict(_flat(job.settings))
-    for key in sorted(before.keys() | now.keys()):
-        if before.get(key) != now.get(key):
-            raise InputError(
-                f"{job.out} holds another mask data set: its {key} is {before.get(key)}, "
-                f"asked for is {now.get(key)}; choose another folder"
-            )
-
-
-def _flat(value: object, name: str = "") -> Iterator[tuple[str, object]]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _flat(inner, f"{name}.{key}" if name else key)
-    else:
-        yield name, value
+    for name, before, now in changed_settings(found, job.settings):
+        raise InputError(
+            f"{job.out} holds another mask data set: its {name} is {before}, asked for is {now}; "
+            "choose another folder"
+        )
 
 
 def _missing(job: _Job, start: int, stop: int) -> Iterator[tuple[Split, int, int]]:
@@ -218,7 +198,7 @@ def _make_part(job: _Job, split: Split, start: int, stop: int) -> int:
         ],
         schema=TABLE_SCHEMA,
     )
-    _compare(job, _settings(job.out / "settings.json"))  # another run may have taken the folder
+    _compare(job, read_settings(job.out / "settings.json"))  # another run may have taken the folder
     with replacing(job.out / "parts" / f"{split}-{start:08d}-{stop:08d}.parquet") as temporary:
         pq.write_table(table, temporary)
     return len(indices)

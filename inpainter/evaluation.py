@@ -17,7 +17,6 @@ stopped, and one with more methods adds them.
 """
 
 import hashlib
-import json
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from ..data.files import make_folder, replacing
+from ..data.settings import changed_settings, read_settings, write_settings
 from ..data.sources import open_source
 from ..data.strokes import StrokeBank, synthetic_bank
 from ..errors import ImageError, InputError, expect_beside, expect_one_of
@@ -244,16 +244,10 @@ def _claim(out: Path, cases: Cases) -> None:
     """Say in the folder what it is about, or refuse if it is about something else."""
     path = out / "settings.json"
     if not path.exists():
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(cases.settings, indent=1), "utf-8")
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: expected a report's settings: {error}") from error
-    wanted = json.loads(json.dumps(cases.settings))
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: expected a report's settings, found {type(found).__name__}")
-    if differing := [key for key in wanted if found.get(key) != wanted[key]]:
+        write_settings(path, cases.settings)
+    found = read_settings(path)
+    differing = {name.partition(".")[0] for name, *_ in changed_settings(found, cases.settings)}
+    if differing:
         raise InputError(
-            f"{out}: holds a report on other {' and '.join(differing)}; name another folder"
+            f"{out}: holds a report on other {' and '.join(sorted(differing))}; name another folder"
         )

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ...data.files import storage_errors
-from ...data.mask_files import _flat
+from ...data.settings import changed_settings
 from ...errors import InputError, WeightsError
 from ...index_build.tensors import check_tensors, read_tensors, tensors_sha256, write_tensors
 
@@ -111,11 +111,8 @@ class RunState:
         }
 
     def _check_settings(self, path: Path, found: dict[str, Any]) -> None:
-        before, now = dict(_flat(found)), dict(_flat(self.settings))
-        for key in sorted(before.keys() | now.keys()):
-            old, new = before.get(key), now.get(key)
-            if old != new:
-                raise InputError(f"{path}: was begun with {key} = {old}, found {new} now")
+        for name, before, now in changed_settings(found, self.settings):
+            raise InputError(f"{path}: was begun with {name} = {before}, found {now} now")
 
 
 def _states(folder: Path) -> list[Path]:

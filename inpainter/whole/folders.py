@@ -1,18 +1,21 @@
 """Photos and masks on disk: one of each, or folders of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ...data.files import make_folder, replacing
 from ...data.images import read_file, write_png
 from ...data.photo_files import format_of, open_photo, save_photo
 from ...data.progress import Progress, silent
+from ...data.settings import changed_settings, read_settings, write_settings
 from ...data.sources import open_source
 from ...errors import InputError
 from ..pipeline import Inpainter, Result
 from .steps import draw_steps
+
+_SETTINGS: Final = ".painted.json"
 
 
 class Job(NamedTuple):
@@ -122,12 +125,35 @@ def _mask_of(photo: str, masks: list[str]) -> str | None:
     return photo if photo in masks else next(iter(masks), None)
 
 
+def claim(out: Path, settings: Mapping[str, Any], *, overwrite: bool = False) -> None:
+    """Say in a folder of results how they are painted, in a hidden file.
+
+    Args:
+        out: the folder; made if need be.
+        settings: all that decides what is painted but photos and masks, as JSON values.
+        overwrite: everything in it will be painted again.
+
+    Raises:
+        InputError: it holds what was painted otherwise.
+        StorageError: it cannot be written.
+    """
+    make_folder(out)
+    path = out / _SETTINGS
+    if path.exists() and not overwrite:
+        for name, before, now in changed_settings(read_settings(path), settings):
+            raise InputError(
+                f"{out}: holds photos painted with {name} {before}, asked for is {now}; name "
+                "another folder, or paint all of them again (--overwrite)"
+            )
+    write_settings(path, settings)
+
+
 def _is_done(job: Job) -> bool:
     """Whether the result is there, and neither photo nor mask was changed since."""
-    if not job.out.exists():
+    if job.mask is None or not (job.out.exists() and job.photo.exists() and job.mask.exists()):
         return False
-    given = [path.stat().st_mtime for path in (job.photo, job.mask) if path and path.exists()]
-    return job.out.stat().st_mtime >= max(given, default=0.0)
+    changed = max(path.stat().st_mtime for path in (job.photo, job.mask))
+    return job.out.stat().st_mtime >= changed
 
 
 def paint_folder(

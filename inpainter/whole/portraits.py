@@ -82,7 +82,11 @@ def cut_faces(
     searched = out / f".searched-{size}"
     before, root, report = _read(searched), str(source.root), Cut()
     todo: dict[str, str] = {}
+    taken: dict[Path, str] = {}
     for name in source.names:
+        if (first := taken.setdefault(_file(out, name, 1), name)) != name:
+            report.failed.append((name, f"its faces would have the names of those of {first}"))
+            continue
         stamp = file_stamp(source, name)
         place, then = before.get(name, (root, None))
         if then == stamp:

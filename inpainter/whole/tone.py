@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.polynomial.polynomial import polyvander
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -82,5 +83,4 @@ def _fitted(
 
 
 def _powers(bright: NDArray[Any]) -> NDArray[np.float64]:
-    one = np.asarray(bright, np.float64)
-    return np.stack([np.ones_like(one), one, one * one, one * one * one], axis=-1)
+    return np.asarray(polyvander(bright, 3), np.float64)

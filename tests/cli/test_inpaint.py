@@ -168,7 +168,7 @@ def test_folders_are_painted_and_failures_told(folder: Path, folders: Path) -> N
     assert "c.png: expected a mask of the photo's 80 x 80 pixels, found 9 x 9" in failed[0]
     assert "d.jpg: expected a mask of the same name, found none" in failed[1]
     assert "e.jpg: expected a JPEG" in failed[2]
-    done = {path.relative_to(folders / "out") for path in (folders / "out").rglob("*.*")}
+    done = {path.relative_to(folders / "out") for path in (folders / "out").rglob("*.jpg")}
     assert done == {Path("in/a.jpg"), Path("b.jpg")}
 
 
@@ -191,6 +191,26 @@ def test_folders_are_resumed(folder: Path, folders: Path) -> None:
     third = run(folder, *arguments, "--overwrite", k=0)
     assert "4 photos written, 0 were there already" in third.output
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_folder_painted_otherwise_is_refused(folder: Path, folders: Path) -> None:
+    arguments = (folders / "photos", "--mask", folders / "masks", "--out", folders / "out")
+    run(folder, *arguments, k=0)
+    other = run(folder, *arguments, "--seed", 5, k=0)
+    assert other.exit_code == 2
+    assert "holds photos painted with seed 0, asked for is 5; name another" in other.stderr
+    again = run(folder, *arguments, "--seed", 5, "--overwrite", k=0)
+    assert "2 photos written, 0 were there already" in again.output
+    assert run(folder, *arguments, k=0).exit_code == 2
+
+
+def test_a_photo_whose_mask_is_gone_fails_as_it_did_at_first(folder: Path, folders: Path) -> None:
+    arguments = (folders / "photos", "--mask", folders / "masks", "--out", folders / "out")
+    run(folder, *arguments, k=0)
+    (folders / "masks" / "b.png").unlink()
+    out = run(folder, *arguments, k=0)
+    assert "0 photos written, 1 were there already" in out.output
+    assert "b.jpg: expected a mask of the same name, found none" in out.stderr
 
 
 def test_a_folder_of_masks_that_is_not_there_is_one_line(folder: Path, folders: Path) -> None:

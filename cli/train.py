@@ -265,6 +265,23 @@ def dcgan(photos: Path, width: int, **options: Any) -> None:  # noqa: ANN401 - s
 
 
 @train.command()
+@click.argument("photos", type=_path())
+@_shared
+def framing(photos: Path, **options: Any) -> None:  # noqa: ANN401 - see _SHARED
+    """Train what finds out where a half hidden face is, and how it is turned.
+
+    PHOTOS show a face each, whole and in the middle; the extra `faces` tells where it is.
+    """
+    from ..inpainter.train.recipes import RECIPES
+    from ..inpainter.train.runs import train_framing
+
+    recipe = _recipe(RECIPES["framing"], options)
+    run, cache = _run_options(options), _cache(options)
+    kept = train_framing(photos, recipe, run, cache, click.echo, seed=options["seed"])
+    click.echo(f"The network is {kept}.")
+
+
+@train.command()
 @click.option("--photos", type=_path(), multiple=True, required=True, help="Repeat for several.")
 @click.option("--strokes", default="synthetic", show_default=True, help="As for pconv.")
 @click.option("--out", type=_path(), required=True, help="Folder of the run.")

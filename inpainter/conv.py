@@ -1,6 +1,7 @@
-"""The convolution of all our networks."""
+"""The convolution of all our networks, and a block of two."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -19,3 +20,19 @@ class Conv2d(nn.Conv2d):
             with torch.autocast("cpu", enabled=False):
                 return super().forward(features.float())
         return super().forward(features)
+
+
+class Residual(nn.Module):
+    """``x + conv(relu(conv(relu(x))))``, the identity before training."""
+
+    def __init__(self, width: int) -> None:
+        """Make it for (B, width, H, W)."""
+        super().__init__()
+        self.first = Conv2d(width, width, 3, padding=1)
+        self.second = Conv2d(width, width, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, width, H, W) to the same."""
+        out: Tensor = x + self.second(F.relu(self.first(F.relu(x))))
+        return out

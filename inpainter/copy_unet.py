@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InputError
-from .conv import Conv2d
+from .conv import Conv2d, Residual
 from .crispness import borrowed_detail, without_speckles
 from .thin_plate import thin_plate
 
@@ -60,20 +60,6 @@ class CopyConfig:
             raise InputError(f"a crispness is 0 or more, not {self.crispness}")
 
 
-class _Residual(nn.Module):
-    """``x + conv(relu(conv(relu(x))))``, the identity before training."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = Conv2d(width, width, 3, padding=1)
-        self.second = Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.second(F.relu(self.first(F.relu(x))))
-        return out
-
-
 class _Attention(nn.Module):
     """Every place of a small map looks at every other (Vaswani et al. 2017); identity at first."""
 
@@ -103,7 +89,7 @@ class _Encoder(nn.Module):
         first, *rest = widths
         self.stem = Conv2d(inside, first, 3, padding=1)
         self.down = nn.ModuleList(
-            nn.Sequential(Conv2d(a, b, 3, 2, 1), _Residual(b)) for a, b in pairwise([first, *rest])
+            nn.Sequential(Conv2d(a, b, 3, 2, 1), Residual(b)) for a, b in pairwise([first, *rest])
         )
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -119,7 +105,7 @@ class _Up(nn.Module):
     def __init__(self, deep: int, skip: int, *, refine: bool) -> None:
         super().__init__()
         self.join = Conv2d(deep + skip, skip, 3, padding=1)
-        self.refine = _Residual(skip) if refine else nn.Identity()
+        self.refine = Residual(skip) if refine else nn.Identity()
 
     def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
         raised = F.interpolate(deep, size=skip.shape[-2:], mode="nearest")
@@ -134,7 +120,7 @@ class _Matching(nn.Module):
         super().__init__()
         self.reach = reach
         self.compare = nn.Sequential(
-            Conv2d(2 * width, width, 3, padding=1), nn.ReLU(), _Residual(width)
+            Conv2d(2 * width, width, 3, padding=1), nn.ReLU(), Residual(width)
         )
         self.weight = Conv2d(width, 1, 3, padding=1)
         self.shift = Conv2d(width, 2, 3, padding=1)
@@ -173,7 +159,7 @@ class CopyUNet(nn.Module):
         self.neighbor_encoder = _Encoder(3 + 1, widths[: _MATCHED + 1])
         deepest = widths[-1]
         self.middle = nn.Sequential(
-            _Attention(deepest), *(_Residual(deepest) for _ in range(config.blocks))
+            _Attention(deepest), *(Residual(deepest) for _ in range(config.blocks))
         )
         self.up = nn.ModuleList(
             _Up(deep, skip, refine=level > 0)

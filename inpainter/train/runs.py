@@ -25,6 +25,7 @@ from .batches import Batches, FaceBatches, InpaintingBatches, PhotoSet
 from .finder import Finder
 from .flops import describe_cost
 from .framing import SIDE, FramingBatches, FramingTask, told_frames
+from .photo_cache import PhotoCache
 from .photo_sets import Caches, Shelf, photo_set
 from .recipes import Recipe
 from .reporting import in_lines
@@ -151,11 +152,7 @@ def train_painting(
         ),
     )
     settings = {
-        "config": asdict(network.config),
-        "recipe": asdict(recipe),
-        "seed": run.seed,
-        "photos": photos.photos.fingerprint,
-        "number of photos": len(photos),
+        **_settings(network.config, recipe, run.seed, photos.photos, len(photos)),
         "k": run.k,
         "same folder": run.same_folder,
         "max score": run.max_score,
@@ -276,13 +273,7 @@ def train_dcgan(
     cache = photo_set(photos, Caches(caches, config.size, progress=progress)).photos
     batches = FaceBatches(cache, recipe, seed, config.latent)
     task = _seeded(seed, lambda: DCGANTask(config))
-    settings = {
-        "config": asdict(config),
-        "recipe": asdict(recipe),
-        "seed": seed,
-        "photos": cache.fingerprint,
-        "number of photos": len(cache.usable),
-    }
+    settings = _settings(config, recipe, seed, cache, len(cache.usable))
     return _train(task, batches, recipe, options, settings, say)
 
 
@@ -308,14 +299,25 @@ def train_framing(
     frames = told_frames(cache, progress=in_lines(say, "faces told"))
     batches = FramingBatches(cache, frames, config, recipe, seed)
     task = _seeded(seed, lambda: FramingTask(FramingNet(config)))
-    settings = {
+    settings = _settings(config, recipe, seed, cache, len(batches))
+    return _train(task, batches, recipe, options, settings, say)
+
+
+def _settings(
+    config: Any,  # noqa: ANN401 - a network's dataclass
+    recipe: Recipe,
+    seed: int,
+    photos: PhotoCache,
+    count: int,
+) -> dict[str, Any]:
+    """What decides the result of every run."""
+    return {
         "config": asdict(config),
         "recipe": asdict(recipe),
         "seed": seed,
-        "photos": cache.fingerprint,
-        "number of photos": len(batches),
+        "photos": photos.fingerprint,
+        "number of photos": count,
     }
-    return _train(task, batches, recipe, options, settings, say)
 
 
 def _train(

@@ -29,7 +29,6 @@ _CASCADE_MARGIN: Final = 2 / 3
 # 2 miss 15; in 60 photos of no people they find 2, 7 and 16 faces, dlib 9.
 _CASCADE_WINDOWS: Final = 3
 
-
 _FRAMING: Final = "framing"  # weights
 
 

@@ -12,12 +12,12 @@ from typing import Final
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...data.images import Pixels
 from ...errors import InputError
+from ..conv import Conv2d, Residual
 from .frames import Frame, cut, cut_hole
 
 _HALF: Final = 0.5 + 0.5j
@@ -45,20 +45,6 @@ class FramingConfig:
             raise InputError(f"a view is to be halved {len(self.widths)} times: {self}")
 
 
-class _Block(nn.Module):
-    """``x + conv(relu(conv(relu(x))))``, the identity before training."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.second(F.relu(self.first(F.relu(x))))
-        return out
-
-
 class FramingNet(nn.Module):
     """Views around rough frames to how far these are off.
 
@@ -70,9 +56,9 @@ class FramingNet(nn.Module):
         super().__init__()
         self.config = config
         first, *rest = config.widths
-        layers: list[nn.Module] = [nn.Conv2d(4, first, 5, 2, 2)]
+        layers: list[nn.Module] = [Conv2d(4, first, 5, 2, 2)]
         for width, wider in zip(config.widths, rest, strict=False):
-            layers += [nn.ReLU(), nn.Conv2d(width, wider, 3, 2, 1), _Block(wider)]
+            layers += [nn.ReLU(), Conv2d(width, wider, 3, 2, 1), Residual(wider)]
         side = config.size >> len(config.widths)
         layers += [nn.ReLU(), nn.Flatten(), nn.Linear(config.widths[-1] * side**2, 256), nn.ReLU()]
         self.features = nn.Sequential(*layers)

@@ -90,9 +90,10 @@ def _compare(
     """The difference of two columns' ratios of sums, and its interval."""
 
     def difference(weights: Floats) -> Floats:
-        ratios: Floats = (weights @ tops) / (weights @ bottoms)  # (resamples, 2)
-        ratios = np.abs(ratios - 1) if metric.better == "one" else ratios
-        found: Floats = ratios[:, 0] - ratios[:, 1]
+        with np.errstate(divide="ignore", invalid="ignore"):  # sharpness of flat photos
+            ratios: Floats = (weights @ tops) / (weights @ bottoms)  # (resamples, 2)
+            ratios = np.abs(ratios - 1) if metric.better == "one" else ratios
+            found: Floats = ratios[:, 0] - ratios[:, 1]
         return found
 
     margin = 50 * (1 - LEVEL)

@@ -116,7 +116,8 @@ def _metric_table(name: str, cells: Sequence[Summary]) -> Table:
         return float(metric.badness(np.array([round(one.mean, metric.digits)]))[0])
 
     best = {
-        group: np.nanmin([badness(found[method, group]) for method in methods]) for group in groups
+        group: np.fmin.reduce([badness(found[method, group]) for method in methods])
+        for group in groups
     }
 
     def text(one: Summary) -> str:

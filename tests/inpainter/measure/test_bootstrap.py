@@ -74,3 +74,11 @@ def test_nothing_holds_of_too_few_units_or_of_what_is_no_number() -> None:
     nothing = np.full(30, np.nan)
     (found,) = differences(results({"a": nothing, "b": better}), seed=0)
     assert found.better == ""
+
+
+@pytest.mark.filterwarnings("error")
+def test_flat_photos_whose_truth_has_no_energy_are_quietly_without_a_sharpness() -> None:
+    flat, zero = results({"a": np.ones(30), "b": np.zeros(30)}), pa.array(np.zeros(60))
+    table = flat.append_column("energy", flat["l1"]).append_column("true_energy", zero)
+    found = {one.metric: one.better for one in differences(table, seed=0)}
+    assert found == {"l1": "b", "sharpness": ""}

@@ -43,6 +43,7 @@ from simpaint.data.images import decode, square
 from simpaint.data.masks import MaskConfig, MaskGenerator
 from simpaint.data.sources import open_source
 from simpaint.data.strokes import StrokeBank, synthetic_bank
+from simpaint.data.tensors import to_images, to_pixels
 from simpaint.index_build import DescriptorConfig, crude_fills, load_descriptor
 from simpaint.index_build.vgg import VGG16
 
@@ -71,15 +72,9 @@ def photos(folder: Path, size: int | None = None) -> Iterator[tuple[str, Pixels]
 
 def filled(photo: Pixels, mask: Pixels, fill: str) -> Pixels:
     """A photo (S, S, 3) whose hole (S, S) is filled."""
-    image = torch.from_numpy(photo).permute(2, 0, 1)[None] / 255
+    image = to_images(photo)[None]
     hole = torch.from_numpy(mask)[None, None].float()
-    painted = FILLS[fill](image, hole)[0].clamp(0, 1)
-    return (painted * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
-
-
-def to_float(pixels: Pixels) -> Tensor:
-    """(n, s, s, 3) uint8 to (n, 3, s, s) float32 in [0, 1]."""
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255
+    return to_pixels(FILLS[fill](image, hole)[0])
 
 
 def by_parts(describe: Callable[[Tensor], Tensor]) -> Describe:
@@ -87,7 +82,7 @@ def by_parts(describe: Callable[[Tensor], Tensor]) -> Describe:
 
     def all_of(pixels: Pixels) -> Tensor:
         starts = range(0, len(pixels), 256)
-        return torch.cat([describe(to_float(pixels[start : start + 256])) for start in starts])
+        return torch.cat([describe(to_images(pixels[start : start + 256])) for start in starts])
 
     return all_of
 
@@ -103,7 +98,7 @@ def raw_euclidean(mean: Tensor, size: int, database: Pixels) -> Callable[[Tensor
     def flat(images: Tensor) -> Tensor:
         return F.adaptive_avg_pool2d(images - mean, size).flatten(1)
 
-    radius = 30 * flat(to_float(database[::20])).square().sum(1).mean()
+    radius = 30 * flat(to_images(database[::20])).square().sum(1).mean()
 
     def lifted(images: Tensor) -> Tensor:
         x = flat(images)
@@ -132,7 +127,7 @@ def random_vgg(database: Pixels, seed: int = 0) -> Callable[[Tensor], Tensor]:
             flat: Tensor = network(images)[0].flatten(1).float()
         return flat
 
-    mean = features(to_float(database[:: max(1, len(database) // 512)])).mean(0)
+    mean = features(to_images(database[:: max(1, len(database) // 512)])).mean(0)
     return lambda images: F.normalize(features(images) - mean, dim=1)
 
 
@@ -287,7 +282,7 @@ def main(
     bank = StrokeBank.open(strokes) if strokes else synthetic_bank()
     train = np.stack([pixels for _, pixels in photos(faces / "train", SIZE)])
     asked = Queries(faces / "test", bank, queries)
-    mean = to_float(train).mean(0)
+    mean = to_images(train).mean(0)
     rivals: dict[str, Callable[[], Callable[[Tensor], Tensor]]] = {
         "raw, own mean": lambda: raw_own_mean,
         "raw, mean photo": lambda: raw_less(mean, SIZE),

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from simpaint.data.images import Pixels, decode
 from simpaint.data.sources import open_source
+from simpaint.data.tensors import to_images
 from simpaint.errors import ImageError
 from simpaint.inpainter import Inpainter
 from simpaint.inpainter.losses import gradient_energy
@@ -156,7 +157,7 @@ def report_painting(found: list[Case]) -> None:
 
 def sharp(photo: Pixels, hole: Hole) -> float:
     """Gradient energy inside the hole."""
-    tensor = torch.from_numpy(photo).permute(2, 0, 1)[None] / 255
+    tensor = to_images(photo)[None]
     return float(gradient_energy(tensor, torch.from_numpy(hole)[None, None]))
 
 

@@ -10,18 +10,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..data.tensors import to_images, to_pixels
+
 
 def telea(images: Tensor, masks: Tensor) -> Tensor:
     """Fast marching from the border inwards (Telea 2004), each pixel from 3 around it."""
-    pixels = (images * 255).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
     holes = masks[:, 0].byte().numpy()
-    painted = np.stack(
-        [
-            cv2.inpaint(picture, hole, 3, cv2.INPAINT_TELEA)
-            for picture, hole in zip(pixels, holes, strict=True)
-        ]
-    )
-    return _into_holes(images, masks, torch.from_numpy(painted).permute(0, 3, 1, 2) / 255)
+    painted = [
+        cv2.inpaint(picture, hole, 3, cv2.INPAINT_TELEA)
+        for picture, hole in zip(to_pixels(images), holes, strict=True)
+    ]
+    return _into_holes(images, masks, to_images(np.stack(painted)))
 
 
 def blur(images: Tensor, masks: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..data.files import sha256
 from ..data.images import Pixels
+from ..data.tensors import to_pixels
 from ..errors import DependencyError
 from .descriptors import JSON, check_squares
 
@@ -77,7 +78,7 @@ class DlibDescriptor:
         check_squares(guides, self.input_size)
         if not len(images):
             return torch.empty(0, self.d)
-        pairs = zip(_pixels(images), _pixels(guides), strict=True)
+        pairs = zip(to_pixels(images), to_pixels(guides), strict=True)
         vectors = np.array(
             self._models.network.compute_face_descriptor([self._chip(*pair) for pair in pairs])
         )
@@ -108,9 +109,3 @@ class _Models(threading.local):
         self.network: Any = dlib.face_recognition_model_v1(str(folder / _RESNET))
         self.cut: Any = dlib.get_face_chip
         self.whole = dlib.rectangle(0, 0, side - 1, side - 1)
-
-
-def _pixels(images: Tensor) -> list[Pixels]:
-    """Float32 (B, 3, H, W) in [0, 1] to uint8 (H, W, 3) each."""
-    pixels = (images.cpu() * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1)
-    return [np.ascontiguousarray(picture) for picture in pixels.numpy()]

@@ -16,6 +16,7 @@ from ..data.images import Pixels, decode, square
 from ..data.masks import MaskConfig, MaskGenerator, Shape
 from ..data.sources import open_source
 from ..data.strokes import StrokeBank
+from ..data.tensors import to_images
 from ..errors import ImageError, InputError
 from . import crude_fills
 from .simnet import INPUT_SIZE
@@ -124,7 +125,7 @@ def make_batch(
     rng = np.random.default_rng([seed, step])
     generator = torch.Generator().manual_seed(int(rng.integers(1 << 62)))
     rows = np.sort(rng.choice(len(photos), size, replace=False))
-    images = torch.from_numpy(photos[rows]).permute(0, 3, 1, 2) / 255  # (B, 3, 72, 72)
+    images = to_images(photos[rows])  # (B, 3, 72, 72)
     whole = _vary(images, generator)
     drawn = masks[rng.integers(len(masks), size=size)]
     mirrored = np.where(rng.random((size, 1, 1)) < 0.5, drawn, drawn[:, :, ::-1])

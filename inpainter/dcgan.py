@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from ..data.tensors import to_images
 from ..errors import InputError
 from .losses import hinge_discriminator_loss, hinge_generator_loss
-from .train.batches import Batch, to_float
+from .train.batches import Batch
 from .training import Update
 
 _BATCH = 64  # faces generated at a time
@@ -132,7 +133,7 @@ class DCGANTask:
     def updates(self, modules: Mapping[str, nn.Module], batch: Batch) -> Iterator[Update]:
         """The discriminator's step, then the generator's against the discriminator it became."""
         fake = modules["generator"](batch["latents"])
-        both = torch.cat([to_float(batch["photos"]), fake.detach()])
+        both = torch.cat([to_images(batch["photos"]), fake.detach()])
         verdicts = modules["discriminator"](both)
         loss = hinge_discriminator_loss(*verdicts.chunk(2))
         yield Update("discriminator", loss, {"discriminator": loss.detach()})

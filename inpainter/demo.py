@@ -14,6 +14,7 @@ from ..data.images import Pixels, decode, write_mask, write_png
 from ..data.masks import MaskConfig, MaskGenerator
 from ..data.sources import open_source
 from ..data.strokes import synthetic_bank
+from ..data.tensors import to_pixels
 from ..errors import InputError
 from ..index_build.build import build_index
 from ..index_build.manifest import MANIFEST, PLAN
@@ -81,12 +82,11 @@ def write_demo(folder: Path, photos: Path | None, bar: Stages) -> Path:
 
 def _generated(folder: Path) -> tuple[Path, list[Pixels]]:
     """The folder of generated faces, and faces that are not in it."""
-    tensor = generate_faces(load("dcgan", Generator), _GENERATED + _HELD_OUT, _SEED)
-    faces = np.rint(tensor.permute(0, 2, 3, 1).numpy() * 255).astype(np.uint8)
+    faces = to_pixels(generate_faces(load("dcgan", Generator), _GENERATED + _HELD_OUT, _SEED))
     make_folder(folder)
     for number, face in enumerate(faces[:_GENERATED]):
         write_png(folder / f"{number:03d}.png", face)
-    return folder, [np.ascontiguousarray(face) for face in faces[_GENERATED:]]
+    return folder, [*faces[_GENERATED:]]
 
 
 def _given(photos: Path, folder: Path) -> tuple[Path, list[Pixels]]:

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-
 from ..data.images import decode, write_png
+from ..data.tensors import to_images
 from ..index_build.descriptors import Descriptor
 from .database import ImageDatabase
 from .grid import SIDE, draw_grid
@@ -43,8 +42,8 @@ def search_photo(
     """
     database.check_descriptor(descriptor)
     seen = decode(Path(photo), side=descriptor.input_size)  # as a build has described its photos
-    pixels = torch.from_numpy(seen).permute(2, 0, 1)[None].float() / 255  # (1, 3, S, S)
-    scores, ids = database.search(describe_pictures(descriptor, pixels), k, max_score=max_score)
+    query = describe_pictures(descriptor, to_images(seen[None]))
+    scores, ids = database.search(query, k, max_score=max_score)
     found = ids[0] >= 0
     paths = database.paths(ids[0][found])
     return [

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from ..data.images import Pixels, square
+from ..data.tensors import to_images, to_pixels
 from ..errors import DatabaseError, InputError
 from ..index_build.descriptors import Descriptor
 from ..index_build.exact import Vectors
 from .copies import distinct
 from .database import Excluded, ImageDatabase
 
-_MOST: Final = 255  # of 8 bits
 _ROUNDED: Final = 0.1  # resampling may pass black and white a little
 
 
@@ -100,7 +100,7 @@ class Retriever:
         places = np.array([distinct(*row, self._k, photo) for row in rows])
         scores = np.take_along_axis(scores, places, axis=1)
         ids = np.take_along_axis(ids, places, axis=1)
-        chosen = _to_tensor([photo(i) for i in ids.ravel().tolist()])  # (B K, 3, S, S)
+        chosen = to_images(np.stack([photo(i) for i in ids.ravel().tolist()]))  # (B K, 3, S, S)
         chosen = chosen.view(*ids.shape, *chosen.shape[1:])
         return Retrieved(chosen, torch.from_numpy(scores), torch.from_numpy(ids))
 
@@ -126,15 +126,6 @@ def describe_pictures(descriptor: Descriptor, pictures: Tensor) -> Vectors:
     near = (pictures > -_ROUNDED) & (pictures < 1 + _ROUNDED)  # nor NaN
     if not pictures.numel() or not bool(near.all()):
         raise InputError("pictures: expected some, of numbers in [0, 1]; found none or others")
-    pixels = (pictures * _MOST).round().clamp(0, _MOST).byte()
-    squares = [
-        square(picture, descriptor.input_size)
-        for picture in pixels.permute(0, 2, 3, 1).contiguous().numpy()
-    ]
-    vectors: Vectors = descriptor(_to_tensor(squares)).numpy()
+    squares = [square(picture, descriptor.input_size) for picture in to_pixels(pictures)]
+    vectors: Vectors = descriptor(to_images(np.stack(squares))).numpy()
     return vectors
-
-
-def _to_tensor(squares: list[Pixels]) -> Tensor:
-    """Uint8 (S, S, 3) each to float32 (n, 3, S, S) in [0, 1]."""
-    return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).float() / _MOST

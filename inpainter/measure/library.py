@@ -5,10 +5,10 @@ from functools import cache
 from typing import Final, NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ...data.images import Pixels
+from ...data.tensors import to_images
 from ...errors import DatabaseError
 from ...index_build.descriptors import Descriptor
 from ...index_build.exact import Ids, Vectors
@@ -18,7 +18,6 @@ from ...retrieval.database import ImageDatabase
 from ...retrieval.deep_search import Scores
 from ...retrieval.neighbors import known_copy_score
 from ...retrieval.retriever import describe_pictures
-from ..train.batches import to_float
 from ..train.photo_cache import PhotoCache
 
 ALBUM_IDS: Final = 1 << 48
@@ -142,7 +141,7 @@ class Library:
         """
         unique, places = np.unique(ids, return_inverse=True)
         squares = np.stack(self._squares(unique, size))
-        return to_float(torch.from_numpy(squares[places.reshape(-1)]))
+        return to_images(squares[places.reshape(-1)])
 
     def _squares(self, ids: Ids, size: int) -> list[Pixels]:
         """Photos of ascending ids."""
@@ -166,7 +165,7 @@ def describe_cache(cache: PhotoCache, descriptor: Descriptor) -> Album:
     rows = np.arange(len(cache))
     vectors = []
     for start in range(0, len(rows), _BATCH):
-        photos = to_float(torch.from_numpy(cache.photos(rows[start : start + _BATCH])))
+        photos = to_images(cache.photos(rows[start : start + _BATCH]))
         vectors.append(describe_pictures(descriptor, photos))
     return Album(cache, np.concatenate(vectors))
 

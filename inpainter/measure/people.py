@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...data.progress import Progress, silent
+from ...data.tensors import to_images
 from ...index_build.faces import DlibDescriptor
-from ..train.batches import to_float
 from ..train.photo_cache import PhotoCache
 from .auxiliaries import Auxiliary
 from .library import ALBUM_IDS
@@ -108,7 +108,7 @@ def describe_faces(cache: PhotoCache, progress: Progress = silent) -> NDArray[np
     """Describe every photo of a cache with dlib: (n, 128) float32."""
     rows, found = np.arange(len(cache)), []
     for start in range(0, len(rows), _BATCH):
-        photos = to_float(torch.from_numpy(cache.photos(rows[start : start + _BATCH])))
+        photos = to_images(cache.photos(rows[start : start + _BATCH]))
         found.append(identity()(photos, photos))
         progress(start + len(photos), len(rows))
     return np.concatenate(found)

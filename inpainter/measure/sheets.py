@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ...data.files import replacing
 from ...data.images import Pixels
+from ...data.tensors import to_pixels
 from .metrics import Floats
 from .plan import Planned
 from .work import Work, Worker, picture
@@ -72,8 +73,7 @@ class Sheets:
         if not len(ids) or planned.database is None:
             return []
         size = self._work.cases.size
-        photos = self._worker.library(planned.database).photos(ids, size)
-        return [*(photos.permute(0, 2, 3, 1) * 255).round().byte().numpy()]
+        return [*to_pixels(self._worker.library(planned.database).photos(ids, size))]
 
 
 def ranked(table: pa.Table, count: int) -> dict[str, list[dict[str, object]]]:

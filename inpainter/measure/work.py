@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ...data.images import Pixels
 from ...data.progress import Progress
+from ...data.tensors import to_images
 from ...data.workers import Workers
 from ...errors import InputError
 from ...index_build.build import database_descriptor
@@ -21,7 +22,6 @@ from ...index_build.descriptors import DescriptorConfig, load_descriptor
 from ...index_build.store import all_rows, read_manifest
 from ...retrieval.database import ImageDatabase
 from ..methods import Method, build_method
-from ..train.batches import to_float
 from .auxiliaries import Auxiliaries
 from .cases import Block, Cases
 from .library import Library, describe_cache
@@ -164,8 +164,8 @@ class Worker:
             return [people.excluded(row, planned.auxiliary) for row in rows]
         if cases.jitter and planned.database is not None:  # a part may not look like a copy
             library = self.library(planned.database)
-            whole = torch.from_numpy(cases.cache.photos(rows, cases.size))
-            return library.copies(library.describe(to_float(whole)))
+            whole = to_images(cases.cache.photos(rows, cases.size))
+            return library.copies(library.describe(whole))
         return [np.empty(0, np.int64)] * len(rows)
 
 

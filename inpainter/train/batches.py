@@ -31,11 +31,6 @@ class Batches(Protocol):
         """The part of a step's batch that process `rank` of `world` works on."""
 
 
-def to_float(pixels: Tensor) -> Tensor:
-    """uint8 (..., H, W, 3) to float32 (..., 3, H, W) in [0, 1]; channels stay last in memory."""
-    return pixels.movedim(-1, -3).float() / 255
-
-
 @dataclass(frozen=True)
 class PhotoSet:
     """Photos to paint, and for each of them photos like it.

@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ...data.progress import Progress, silent
 from ...data.sources import PhotoSource, open_source, reopen_source
+from ...data.tensors import to_images
 from ...errors import InputError
 from ...index_build.build import database_descriptor
 from ...index_build.store import all_rows, iter_vectors
 from ...retrieval.database import ImageDatabase
 from ...retrieval.neighbors import copy_score, known_copy_score, read_neighbors
 from ...retrieval.retriever import describe_pictures
-from .batches import PhotoSet, to_float
+from .batches import PhotoSet
 from .finder import Finder
 from .photo_cache import PhotoCache, cache_photos
 
@@ -108,7 +108,7 @@ class Shelf:
         rows, vectors = photos.usable, []
         for start in range(0, len(rows), _BATCH):
             pixels = photos.photos(rows[start : start + _BATCH])
-            vectors.append(describe_pictures(descriptor, to_float(torch.from_numpy(pixels))))
+            vectors.append(describe_pictures(descriptor, to_images(pixels)))
         copies = known_copy_score(descriptor)
         _, ids = self._database.search(np.concatenate(vectors), k, max_score=copies)
         neighbors = self._rows(ids)

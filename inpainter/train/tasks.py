@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.utils import make_grid
 
+from ...data.tensors import to_images
 from ..copy_unet import CopyUNet
 from ..judge import Judge, adversarial_loss, discriminator_loss, matching_loss
 from ..lite0 import load_lite0
@@ -13,7 +14,7 @@ from ..losses import LossWeights, composite, inpainting_loss
 from ..painters import CoarseNetwork, coarse_picture, paint_last
 from ..training import Update
 from ..unet import PConvUNet, SimUNet
-from .batches import Batch, to_float
+from .batches import Batch
 from .finder import Finder
 
 _SHOWN = 8  # photos in the sample grid
@@ -37,7 +38,7 @@ def paint(
         what it painted, the truth and the hole, floats (B, C, H, W), and the neighbors it was
         shown, (B, K, 3, H, W).
     """
-    truth, hole = to_float(batch["photos"]), batch["holes"].float()
+    truth, hole = to_images(batch["photos"]), batch["holes"].float()
     first = truth
     if coarse is not None:
         with torch.no_grad():
@@ -46,9 +47,9 @@ def paint(
     if finder is not None:
         pictures = composite(first, truth, hole)
         found = finder(pictures, batch["rows"], int(batch["wanted"][0]))
-        neighbors = to_float(found.to(truth.device))
+        neighbors = to_images(found.to(truth.device))
     elif "neighbors" in batch:
-        neighbors = to_float(batch["neighbors"])
+        neighbors = to_images(batch["neighbors"])
     return paint_last(network, truth, hole, first, neighbors).float(), truth, hole, neighbors
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ...data.images import Pixels, decode, square
+from ...data.tensors import to_images
 from ...errors import DatabaseError, InputError
 from ...index_build.build import database_descriptor
 from ...index_build.descriptors import Descriptor
@@ -16,7 +17,6 @@ from ...index_build.manifest import Level
 from ...index_build.store import all_rows
 from ...retrieval.database import ImageDatabase
 from ...retrieval.retriever import Retrieved, Retriever, describe_pictures
-from ..train.batches import to_float
 from .find_faces import FaceFinder, surest_face
 from .portraits import portrait
 
@@ -69,7 +69,7 @@ class AnyPhotos:
         """See `Similar`."""
         ids = np.stack([rng.choice(self._ids, self._k, replace=False) for rng in rngs])
         photos = self._database.photos(ids.ravel().tolist(), self._size)
-        tensor = to_float(torch.from_numpy(np.stack(photos)))
+        tensor = to_images(np.stack(photos))
         scores = torch.full(ids.shape, torch.nan)
         return Retrieved(tensor.view(*ids.shape, *tensor.shape[1:]), scores, torch.from_numpy(ids))
 
@@ -123,7 +123,7 @@ class Chosen:
         if len(paths) < k:
             raise InputError(f"expected at least {k} reference photos, found {len(paths)}")
         squares = [_portrait(decode(path), finder, size) for path in paths]
-        self._photos = to_float(torch.from_numpy(np.stack(squares)))  # (n, 3, S, S)
+        self._photos = to_images(np.stack(squares))  # (n, 3, S, S)
         self._paths, self._descriptor, self._k = paths, descriptor, k
         self._vectors = torch.from_numpy(describe_pictures(descriptor, self._photos))  # (n, d)
 

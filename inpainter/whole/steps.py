@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from math import isnan
 
-from torch import Tensor
-
 from ...data.images import Pixels
+from ...data.tensors import to_pixels
 from ...retrieval.grid import lay_out
 from ..pipeline import Result
 
@@ -25,18 +24,13 @@ def draw_steps(result: Result, names: Sequence[str]) -> Pixels:
     for number, painted in enumerate(result.painted):
         seen = painted.where(result.holes[number] == 0, 1)
         steps = [seen, result.coarse[number], *result.neighbors[number], painted]
-        pictures += [_pixels(step) for step in steps]
+        pictures += [to_pixels(step) for step in steps]
         scores = [_say(score) for score in result.scores[number].tolist()]
         captions += ["masked", "coarse", *scores, "result"]
     k = result.neighbors.shape[1]
     labels = iter(names)
     notes = [next(labels, "") if 2 <= i % (k + 3) < k + 2 else "" for i in range(len(pictures))]
     return lay_out(pictures, captions, notes, k + 3)
-
-
-def _pixels(picture: Tensor) -> Pixels:
-    pixels: Pixels = (picture.permute(1, 2, 0) * 255).round().clamp(0, 255).byte().numpy()
-    return pixels
 
 
 def _say(score: float) -> str:

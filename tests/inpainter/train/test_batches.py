@@ -9,13 +9,7 @@ import torch
 from simpaint.data.masks import MaskConfig, MaskGenerator
 from simpaint.data.sources import open_source
 from simpaint.data.strokes import synthetic_bank
-from simpaint.inpainter.train.batches import (
-    FaceBatches,
-    InpaintingBatches,
-    PhotoSet,
-    faded,
-    to_float,
-)
+from simpaint.inpainter.train.batches import FaceBatches, InpaintingBatches, PhotoSet, faded
 from simpaint.inpainter.train.photo_cache import PhotoCache, cache_photos
 from simpaint.inpainter.train.recipes import Recipe, Stage
 
@@ -138,15 +132,6 @@ def test_photos_are_jittered_and_neither_their_neighbors_nor_validation(cache: P
         assert torch.equal(one["holes"], other["holes"])
     for here, there in zip(plain.validation(), moving.validation(), strict=True):
         assert torch.equal(here["photos"], there["photos"])
-
-
-def test_to_float_moves_channels_and_scales() -> None:
-    pixels = torch.randint(0, 256, (2, 5, 4, 6, 3), dtype=torch.uint8)
-    floats = to_float(pixels)
-    assert floats.shape == (2, 5, 3, 4, 6)
-    assert floats[1, 2, 0, 3, 4].item() == np.float32(pixels[1, 2, 3, 4, 0].item()) / np.float32(
-        255
-    )
 
 
 def test_latents_are_uniform_and_depend_on_the_step(cache: PhotoCache) -> None:

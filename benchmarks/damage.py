@@ -22,7 +22,8 @@ from PIL import Image
 
 from simpaint.errors import DatabaseError
 from simpaint.index_build import BuildConfig, build_index
-from simpaint.index_build.store import all_rows, check_files, read_manifest, read_skipped
+from simpaint.index_build.manifest import check_files, read_manifest
+from simpaint.index_build.store import all_rows, read_skipped
 
 _Damage = Callable[[bytes, np.random.Generator], bytes]
 

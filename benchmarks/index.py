@@ -22,18 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simpaint.index_build.descriptors import DescriptorConfig, load_descriptor
-from simpaint.index_build.store import (
-    DescriptorInfo,
-    IndexInfo,
-    Manifest,
-    PhotoRow,
-    ShardInfo,
-    SourceInfo,
-    iter_vectors,
-    shard_name,
-    write_shard,
-    write_skipped,
-)
+from simpaint.index_build.manifest import DescriptorInfo, IndexInfo, Manifest, ShardInfo, SourceInfo
+from simpaint.index_build.shards import PhotoRow, shard_name, write_shard
+from simpaint.index_build.store import iter_vectors, write_skipped
 
 D, LATENT, CLUSTERS, SHARD = 256, 32, 5000, 4096
 QUERIES, K, REPEATS = 1000, 10, 20
@@ -66,7 +57,7 @@ def write(folder: Path, count: int) -> None:
 
 def build(folder: Path, count: int) -> dict[str, Any]:
     """Make the index of the shards, as a build does, and measure time and memory."""
-    from simpaint.index_build.faiss_index import estimate_memory
+    from simpaint.index_build.faiss_choice import estimate_memory
     from simpaint.index_build.publish import IndexConfig, publish
 
     shards = tuple(

@@ -23,12 +23,9 @@ from PIL import Image
 from simpaint.data.drawn_faces import drawn_face
 from simpaint.data.files import sha256
 from simpaint.data.images import read_photo
-from simpaint.index_build.faiss_index import (
-    add_batches,
-    empty_index,
-    estimate_memory,
-    train_index,
-)
+from simpaint.index_build.faiss_choice import estimate_memory
+from simpaint.index_build.faiss_index import add_batches, train_index
+from simpaint.index_build.faiss_library import empty_index
 from simpaint.index_build.shards import PhotoRow, read_columns, vectors_of, write_shard
 from simpaint.index_build.simnet import SimNet
 from simpaint.index_build.vgg import VGG16

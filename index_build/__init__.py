@@ -11,16 +11,10 @@ from .descriptors import (
     Whitening,
     load_descriptor,
 )
+from .manifest import Manifest, open_checked, read_manifest
 from .publish import IndexConfig, Stages
-from .store import (
-    Manifest,
-    PhotoRow,
-    iter_vectors,
-    open_checked,
-    read_manifest,
-    read_removed,
-    rows,
-)
+from .shards import PhotoRow
+from .store import iter_vectors, read_removed, rows
 
 __all__ = [
     "AddConfig",

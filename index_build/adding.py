@@ -13,9 +13,11 @@ from .build import database_descriptor
 from .change import called, changing, next_part, next_state, without
 from .descriptors import JSON, Descriptor, pick_device
 from .embed import EmbedConfig, embed
+from .manifest import Manifest, ShardInfo
 from .plan import digest_of, same_plan, write_plan
 from .publish import IndexConfig, Stages, publish, silently, sweep
-from .store import Manifest, PhotoRow, ShardInfo, Skipped, all_rows, read_skipped, write_skipped
+from .shards import PhotoRow
+from .store import Skipped, all_rows, read_skipped, write_skipped
 
 _AT_ONCE: Final = 4096  # photos compared with their files
 

@@ -22,6 +22,7 @@ from .descriptors import (
     pick_device,
 )
 from .embed import SHARD_SIZE, EmbedConfig, batches_of, describe, embed
+from .manifest import DescriptorInfo, IndexInfo, Manifest, ShardInfo, SourceInfo, read_manifest
 from .plan import difference, digest_of, start_or_resume
 from .publish import (
     IndexConfig,
@@ -33,16 +34,7 @@ from .publish import (
     sweep,
     writing,
 )
-from .store import (
-    DescriptorInfo,
-    IndexInfo,
-    Manifest,
-    ShardInfo,
-    Skipped,
-    SourceInfo,
-    read_manifest,
-    write_skipped,
-)
+from .store import Skipped, write_skipped
 
 if TYPE_CHECKING:
     from .faiss_index import Fill

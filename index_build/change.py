@@ -12,20 +12,10 @@ import numpy as np
 
 from ..data.sources import name_in
 from ..errors import DatabaseError
-from .manifest import Level
+from .manifest import Level, Manifest, ShardInfo, open_checked, read_manifest
 from .publish import IndexConfig, Stages, publish, silently, sweep, writing
-from .store import (
-    Manifest,
-    ShardInfo,
-    all_rows,
-    merged_shards,
-    open_checked,
-    read_manifest,
-    read_removed,
-    shard_name,
-    write_removed,
-    write_table,
-)
+from .shards import merged_shards, shard_name, write_table
+from .store import all_rows, read_removed, write_removed
 
 
 @contextmanager

@@ -29,9 +29,11 @@ from .cluster_tasks import embed_stretch, fill_part, job_of, missing
 from .descriptors import Descriptor
 from .embed import embed
 from .exact import Ids, Vectors
-from .faiss_index import Fill, add_batches, import_faiss, merge_indexes
-from .faiss_library import parts
-from .store import Manifest, ShardInfo, Skipped, shard_name
+from .faiss_index import Fill, add_batches, merge_indexes
+from .faiss_library import import_faiss, parts
+from .manifest import Manifest, ShardInfo
+from .shards import shard_name
+from .store import Skipped
 
 _RETRIES: Final = 5  # a machine may be taken away more than once during a task
 _SHARDS_PER_TASK: Final = {"cpu": 1, "cuda": 8}  # a GPU's decoding processes take seconds to start

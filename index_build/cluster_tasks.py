@@ -17,8 +17,11 @@ from ..errors import InputError, WeightsError
 from .build import WHITENING, BuildConfig
 from .descriptors import Descriptor, DescriptorConfig, Whitened, Whitening, load_descriptor
 from .embed import EmbedConfig, embed
-from .faiss_index import add_batches, import_faiss
-from .store import PLAN, Manifest, iter_vectors, shard_name
+from .faiss_index import add_batches
+from .faiss_library import import_faiss
+from .manifest import PLAN, Manifest
+from .shards import shard_name
+from .store import iter_vectors
 
 
 @dataclass(frozen=True)

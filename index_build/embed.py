@@ -22,16 +22,9 @@ from ..data.images import MAX_PIXELS, Pixels
 from ..data.progress import Progress, silent
 from ..data.sources import PhotoSource
 from .descriptors import Descriptor
-from .store import (
-    PhotoRow,
-    ShardInfo,
-    Skipped,
-    count_rows,
-    read_skipped,
-    shard_name,
-    write_shard,
-    write_skipped,
-)
+from .manifest import ShardInfo
+from .shards import PhotoRow, count_rows, shard_name, write_shard
+from .store import Skipped, read_skipped, write_skipped
 
 SHARD_SIZE: Final = 4096
 _BATCH: Final = {"cpu": 32, "cuda": 256}

@@ -14,35 +14,9 @@ from ..data.files import replacing
 from ..data.progress import Progress, silent
 from ..errors import DatabaseError, InputError
 from .exact import Batches, Ids, Vectors, blocks, nearest_others
-from .faiss_choice import (
-    SAMPLE,
-    Choice,
-    available_memory,
-    choose_type,
-    clusters,
-    estimate_memory,
-    training_size,
-)
+from .faiss_choice import SAMPLE, available_memory, clusters, estimate_memory, training_size
 from .faiss_library import count_gpus, empty_index, import_faiss, parts, reason
 from .faiss_tuning import is_exact, set_parameters, tune_index
-
-__all__ = [
-    "Choice",
-    "Fill",
-    "Made",
-    "add_batches",
-    "choose_type",
-    "empty_index",
-    "estimate_memory",
-    "import_faiss",
-    "make_index",
-    "merge_indexes",
-    "read_index",
-    "refuse_impossible",
-    "sample",
-    "train_index",
-    "write_index",
-]
 
 Fill: TypeAlias = Callable[[Any, Iterator[tuple[Ids, Vectors]], int, Callable[[int], None]], None]
 """Adds all vectors to a trained index: see `add_batches`."""

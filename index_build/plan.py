@@ -7,8 +7,9 @@ from pathlib import Path
 from ..data.files import make_folder, replacing
 from ..errors import DatabaseError
 from .descriptors import JSON
+from .manifest import PLAN
 from .publish import sweep
-from .store import IMAGES, PLAN
+from .shards import IMAGES
 
 
 def digest_of(names: list[str]) -> str:

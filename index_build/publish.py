@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from ..data.files import storage_errors
 from ..data.progress import Progress, silent
 from ..errors import DatabaseError
-from .store import (
-    MANIFEST,
-    PLAN,
-    IndexInfo,
-    Manifest,
-    describe_file,
-    iter_vectors,
-    write_manifest,
-)
+from .manifest import MANIFEST, PLAN, IndexInfo, Manifest, describe_file, write_manifest
+from .store import iter_vectors
 
 if TYPE_CHECKING:
     from .faiss_index import Fill
@@ -85,7 +78,8 @@ def choose_index(config: IndexConfig, count: int, d: int) -> tuple[str, str]:
     Raises:
         InputError: FAISS does not know the type, or it does not fit the vectors or the memory.
     """
-    from .faiss_index import choose_type, refuse_impossible
+    from .faiss_choice import choose_type
+    from .faiss_index import refuse_impossible
 
     if config.type == "auto":
         choice = choose_type(count, d, config.memory_limit)

@@ -25,70 +25,8 @@ from numpy.typing import NDArray
 
 from ..data.files import replacing
 from ..errors import DatabaseError
-from .manifest import (
-    MANIFEST,
-    PLAN,
-    DescriptorInfo,
-    FileInfo,
-    IndexInfo,
-    Level,
-    Manifest,
-    ShardInfo,
-    SourceInfo,
-    check_files,
-    describe_file,
-    open_checked,
-    read_manifest,
-    write_manifest,
-)
-from .shards import (
-    COLUMNS,
-    IMAGES,
-    PhotoRow,
-    count_rows,
-    merged_shards,
-    photo_rows,
-    read_columns,
-    read_shard,
-    shard_name,
-    vectors_of,
-    write_shard,
-    write_table,
-)
-
-__all__ = [
-    "IMAGES",
-    "MANIFEST",
-    "PLAN",
-    "DescriptorInfo",
-    "FileInfo",
-    "IndexInfo",
-    "Level",
-    "Manifest",
-    "PhotoRow",
-    "ShardInfo",
-    "Skipped",
-    "SourceInfo",
-    "all_rows",
-    "check_files",
-    "count_rows",
-    "describe_file",
-    "iter_vectors",
-    "merged_shards",
-    "open_checked",
-    "read_manifest",
-    "read_removed",
-    "read_rows",
-    "read_shard",
-    "read_skipped",
-    "rows",
-    "shard_name",
-    "write_manifest",
-    "write_removed",
-    "write_shard",
-    "write_skipped",
-    "write_table",
-]
+from .manifest import Manifest
+from .shards import COLUMNS, PhotoRow, photo_rows, read_columns, vectors_of
 
 
 class Skipped(NamedTuple):

@@ -22,17 +22,9 @@ from ..index_build.exact import Ids, Vectors
 from ..index_build.faiss_index import read_index
 from ..index_build.faiss_library import at_most_threads, count_gpus, import_faiss
 from ..index_build.faiss_tuning import most_effort, options, to_gpu
-from ..index_build.store import (
-    DescriptorInfo,
-    Level,
-    Manifest,
-    PhotoRow,
-    open_checked,
-    read_manifest,
-    read_removed,
-    read_rows,
-    rows,
-)
+from ..index_build.manifest import DescriptorInfo, Level, Manifest, open_checked, read_manifest
+from ..index_build.shards import PhotoRow
+from ..index_build.store import read_removed, read_rows, rows
 from .deep_search import Scores, search_deeper
 
 Excluded: TypeAlias = NDArray[np.int64] | Sequence[NDArray[np.int64] | Sequence[int]]

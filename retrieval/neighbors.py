@@ -15,7 +15,8 @@ from ..data.progress import Progress, silent
 from ..errors import InputError
 from ..index_build.descriptors import Descriptor, Whitened
 from ..index_build.exact import Ids, TopK, Vectors, blocks
-from ..index_build.store import Manifest, all_rows, iter_vectors
+from ..index_build.manifest import Manifest
+from ..index_build.store import all_rows, iter_vectors
 from .database import ImageDatabase
 
 _QUERIES: Final = 8192  # with the block below, 134 MB of scores at a time

@@ -19,7 +19,8 @@ from ...data.workers import Workers
 from ...errors import InputError
 from ...index_build.build import database_descriptor
 from ...index_build.descriptors import DescriptorConfig, load_descriptor
-from ...index_build.store import all_rows, read_manifest
+from ...index_build.manifest import read_manifest
+from ...index_build.store import all_rows
 from ...retrieval.database import ImageDatabase
 from ..methods import Method, build_method
 from .auxiliaries import Auxiliaries

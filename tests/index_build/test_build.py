@@ -16,16 +16,10 @@ from simpaint.errors import DatabaseError, InputError
 from simpaint.index_build.build import BuildConfig, build_index
 from simpaint.index_build.descriptors import DescriptorConfig
 from simpaint.index_build.faiss_index import read_index
+from simpaint.index_build.manifest import Manifest, open_checked, read_manifest
 from simpaint.index_build.publish import IndexConfig, writing
-from simpaint.index_build.store import (
-    Manifest,
-    PhotoRow,
-    iter_vectors,
-    open_checked,
-    read_manifest,
-    read_skipped,
-    rows,
-)
+from simpaint.index_build.shards import PhotoRow
+from simpaint.index_build.store import iter_vectors, read_skipped, rows
 
 from .tiny import TinyDescriptor, draw_faces, face_jpeg
 

@@ -13,16 +13,10 @@ from simpaint.errors import DatabaseError, InputError
 from simpaint.index_build.adding import AddConfig, Added, add
 from simpaint.index_build.change import compact, rebuild, remove
 from simpaint.index_build.faiss_index import read_index
+from simpaint.index_build.manifest import Manifest, open_checked, read_manifest
 from simpaint.index_build.publish import IndexConfig, writing
-from simpaint.index_build.store import (
-    Manifest,
-    all_rows,
-    iter_vectors,
-    open_checked,
-    read_manifest,
-    read_shard,
-    read_skipped,
-)
+from simpaint.index_build.shards import read_shard
+from simpaint.index_build.store import all_rows, iter_vectors, read_skipped
 
 from .test_build import Stopped, built, content
 from .tiny import TinyDescriptor, draw_faces, face_jpeg

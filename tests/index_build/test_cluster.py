@@ -22,17 +22,11 @@ from simpaint.index_build.cluster import RayEngine, ray_engine
 from simpaint.index_build.cluster_tasks import Stretch, embed_stretch, job_of, missing
 from simpaint.index_build.descriptors import DescriptorConfig
 from simpaint.index_build.faiss_index import read_index
+from simpaint.index_build.manifest import PLAN, FileInfo, Manifest, open_checked
 from simpaint.index_build.publish import IndexConfig, Stages
+from simpaint.index_build.shards import shard_name
 from simpaint.index_build.simnet import SimNet
-from simpaint.index_build.store import (
-    PLAN,
-    FileInfo,
-    Manifest,
-    iter_vectors,
-    open_checked,
-    read_skipped,
-    shard_name,
-)
+from simpaint.index_build.store import iter_vectors, read_skipped
 from simpaint.index_build.tensors import write_tensors
 
 from .tiny import TinyDescriptor, draw_faces

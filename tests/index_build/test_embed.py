@@ -8,7 +8,9 @@ from torch import Tensor
 
 from simpaint.data.sources import open_source
 from simpaint.index_build.embed import EmbedConfig, embed
-from simpaint.index_build.store import ShardInfo, Skipped, read_shard
+from simpaint.index_build.manifest import ShardInfo
+from simpaint.index_build.shards import read_shard
+from simpaint.index_build.store import Skipped
 
 from .tiny import TinyDescriptor, draw_faces, tensor_of
 

@@ -14,7 +14,12 @@ from simpaint.errors import DatabaseError, DependencyError, InputError, StorageE
 from simpaint.index_build import faiss_index as fi
 from simpaint.index_build import faiss_library
 from simpaint.index_build.exact import Batches, Ids, TopK, Vectors, nearest_others
-from simpaint.index_build.faiss_choice import EXACT_UP_TO, available_memory
+from simpaint.index_build.faiss_choice import (
+    EXACT_UP_TO,
+    available_memory,
+    choose_type,
+    estimate_memory,
+)
 from simpaint.index_build.faiss_tuning import options, recall_of
 
 D = 32
@@ -162,7 +167,7 @@ def test_the_sample_does_not_depend_on_how_the_stream_is_cut() -> None:
 @pytest.mark.parametrize("factory", ["Flat", "IVF16,SQfp16", "PCA16,IVF16,Flat"])
 def test_merged_shards_equal_one_index(tmp_path: Path, factory: str) -> None:
     vectors, queries = vectors_of(2000), vectors_of(50, seed=1)
-    trained = fi.empty_index(factory, D)
+    trained = faiss_library.empty_index(factory, D)
     if not trained.is_trained:
         fi.train_index(trained, vectors)
     fi.write_index(trained, tmp_path / "trained.faiss")
@@ -232,29 +237,29 @@ def test_batches_of_another_kind_are_refused() -> None:
 
 @pytest.mark.parametrize("count", [1, 5, 50, 1000, EXACT_UP_TO])
 def test_auto_is_exact_while_that_is_quick(count: int) -> None:
-    assert fi.choose_type(count, 256, 1 << 40).factory == "Flat"
+    assert choose_type(count, 256, 1 << 40).factory == "Flat"
 
 
 def test_auto_takes_less_memory_where_there_is_less() -> None:
     limits = [64 << 30, 800 << 20, 600 << 20]
-    chosen = [fi.choose_type(10**6, 256, limit) for limit in limits]
+    chosen = [choose_type(10**6, 256, limit) for limit in limits]
     assert [c.factory for c in chosen] == ["IVF2048,SQfp16", "IVF2048,SQ8", "IVF2048,PQ64"]
     for choice, limit in zip(chosen, limits, strict=True):
-        assert fi.estimate_memory(choice.factory, 10**6, 256) <= limit
+        assert estimate_memory(choice.factory, 10**6, 256) <= limit
         assert choice.reason.startswith(choice.factory)
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 10**9), st.integers(1, 2048))
 def test_auto_never_needs_more_vectors_than_there_are(count: int, d: int) -> None:
-    fi.refuse_impossible(fi.choose_type(count, d, 1 << 60).factory, count, d, 1 << 60)
+    fi.refuse_impossible(choose_type(count, d, 1 << 60).factory, count, d, 1 << 60)
 
 
 @pytest.mark.parametrize("factory", ["Flat", "HNSW16", "IVF32,SQfp16", "SQ8", "IVF16,SQ4,RFlat"])
 def test_the_estimate_is_above_what_the_index_holds(factory: str) -> None:
-    small, large = (fi.estimate_memory(factory, count, D) for count in (10_000, 30_000))
+    small, large = (estimate_memory(factory, count, D) for count in (10_000, 30_000))
     made = fi.make_index(batches_of(vectors_of(10_000)), 10_000, D, factory)
-    size = len(fi.import_faiss().serialize_index(made.index))
+    size = len(faiss_library.import_faiss().serialize_index(made.index))
     assert size <= (large - small) / 2 <= 3 * size + 10_000 * 600
 
 
@@ -318,13 +323,13 @@ def distributions(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pretend]:
 def test_both_distributions_are_an_error_that_says_what_to_do(distributions: Pretend) -> None:
     distributions("faiss-cpu", "faiss-gpu")
     with pytest.raises(DependencyError, match="pip uninstall faiss-cpu faiss-gpu"):
-        fi.import_faiss()
+        faiss_library.import_faiss()
 
 
 def test_no_distribution_is_an_error_that_says_what_to_do(distributions: Pretend) -> None:
     distributions()
     with pytest.raises(DependencyError, match=r"pip install 'simpaint\[cpu\]'"):
-        fi.import_faiss()
+        faiss_library.import_faiss()
 
 
 def test_the_distribution_in_use_is_named(distributions: Pretend) -> None:

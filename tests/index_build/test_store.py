@@ -6,26 +6,26 @@ import pytest
 from numpy.typing import NDArray
 
 from simpaint.errors import DatabaseError
-from simpaint.index_build.store import (
+from simpaint.index_build.manifest import (
     DescriptorInfo,
     IndexInfo,
     Manifest,
-    PhotoRow,
     ShardInfo,
-    Skipped,
     SourceInfo,
-    all_rows,
     check_files,
     describe_file,
-    iter_vectors,
     open_checked,
     read_manifest,
+    write_manifest,
+)
+from simpaint.index_build.shards import PhotoRow, shard_name, write_shard
+from simpaint.index_build.store import (
+    Skipped,
+    all_rows,
+    iter_vectors,
     read_skipped,
     rows,
-    shard_name,
-    write_manifest,
     write_removed,
-    write_shard,
     write_skipped,
 )
 

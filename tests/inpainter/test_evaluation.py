@@ -21,7 +21,8 @@ from simpaint.data.images import write_png
 from simpaint.data.sources import open_source
 from simpaint.data.strokes import synthetic_bank
 from simpaint.index_build import BuildConfig, build_index, database_descriptor
-from simpaint.index_build.store import all_rows, open_checked
+from simpaint.index_build.manifest import open_checked
+from simpaint.index_build.store import all_rows
 from simpaint.inpainter import checkpoint
 from simpaint.inpainter.measure.auxiliaries import Auxiliaries
 from simpaint.inpainter.measure.library import Library

@@ -7,19 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from simpaint.index_build.manifest import DescriptorInfo, IndexInfo, Manifest, ShardInfo, SourceInfo
 from simpaint.index_build.publish import IndexConfig, publish
-from simpaint.index_build.store import (
-    DescriptorInfo,
-    IndexInfo,
-    Manifest,
-    PhotoRow,
-    ShardInfo,
-    SourceInfo,
-    iter_vectors,
-    shard_name,
-    write_shard,
-    write_skipped,
-)
+from simpaint.index_build.shards import PhotoRow, shard_name, write_shard
+from simpaint.index_build.store import iter_vectors, write_skipped
 from simpaint.retrieval import ImageDatabase
 
 D = 24

@@ -268,9 +268,10 @@ def dcgan(photos: Path, width: int, **options: Any) -> None:  # noqa: ANN401 - s
 @click.argument("photos", type=_path())
 @_shared
 def framing(photos: Path, **options: Any) -> None:  # noqa: ANN401 - see _SHARED
-    """Train what finds out where a half hidden face is, and how it is turned.
+    """Train what finds out whether and where a half hidden face is, and how it is turned.
 
-    PHOTOS show a face each, whole and in the middle; the extra `faces` tells where it is.
+    PHOTOS show a face each, whole and in the middle; the extra `faces` tells where it is. Those in
+    which it sees none teach where there is no face.
     """
     from ..inpainter.train.recipes import RECIPES
     from ..inpainter.train.runs import train_framing

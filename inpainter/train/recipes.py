@@ -150,7 +150,7 @@ RECIPES: dict[str, Recipe] = {
         patience=None,
     ),
     "framing": Recipe(
-        stages=(Stage(64, 10_000, 64),),
+        stages=(Stage(64, 20_000, 64),),
         learning_rate=2e-3,
         schedule="cosine",
         warmup=200,

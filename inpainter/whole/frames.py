@@ -116,13 +116,14 @@ def _reduced(
     margin = 2 + block
     left, top = (math.floor(part.min()) - margin for part in (corners.real, corners.imag))
     right, bottom = (math.ceil(part.max()) + margin for part in (corners.real, corners.imag))
+    height, width = image.shape[:2]  # beyond the photo its outermost pixels are needed
+    left, top = min(left, width - 1), min(top, height - 1)
+    right, bottom = max(right, 1), max(bottom, 1)
     # Blocks begin where the first pixel of an upright square does: its averages are then exact.
     left -= (left - math.floor(start.real + 1e-6)) % block
     top -= (top - math.floor(start.imag + 1e-6)) % block
     right, bottom = right + (left - right) % block, bottom + (top - bottom) % block
-    height, width = image.shape[:2]
-    rows = slice(min(max(top, 0), height - 1), max(min(bottom, height), 1))
-    columns = slice(min(max(left, 0), width - 1), max(min(right, width), 1))
+    rows, columns = slice(max(top, 0), min(bottom, height)), slice(max(left, 0), min(right, width))
     part: NDArray[Any] = image[rows, columns].astype(np.float32)
     beyond = (rows.start - top, bottom - rows.stop, columns.start - left, right - columns.stop)
     if any(beyond):

@@ -2,13 +2,14 @@
 
 Detectors say where a face is, not how it is turned, and landmarks that a hole hides mislead. A
 small network that was trained on faces with holes looks at what is known around a rough frame, and
-tells how far it is off.
+tells how far it is off, and whether there is a face at all.
 """
 
 import cmath
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -21,8 +22,10 @@ from ..conv import Conv2d, Residual
 from .frames import Frame, cut, cut_hole
 
 _HALF: Final = 0.5 + 0.5j
+_AT_ONCE: Final = 64  # views
 _LOOKS: Final = 5
-_MIRRORED: Final = (-1.0, 1.0, 1.0, -1.0)  # an offset, in the mirror image
+_LOST: Final = -math.inf
+_MIRRORED: Final = (-1.0, 1.0, 1.0, -1.0, 1.0)  # what is told, in the mirror image
 _FARTHEST: Final = 0.6  # of a detector's frame's side; what moves farther is lost
 
 
@@ -62,21 +65,22 @@ class FramingNet(nn.Module):
         side = config.size >> len(config.widths)
         layers += [nn.ReLU(), nn.Flatten(), nn.Linear(config.widths[-1] * side**2, 256), nn.ReLU()]
         self.features = nn.Sequential(*layers)
-        self.offset = nn.Linear(256, 4)
-        nn.init.zeros_(self.offset.weight)
-        nn.init.zeros_(self.offset.bias)
+        self.told = nn.Linear(256, 5)
+        nn.init.zeros_(self.told.weight)
+        nn.init.zeros_(self.told.bias)
 
     def forward(self, views: Tensor) -> Tensor:
-        """Tell where the right frames are.
+        """Tell where the right frames are, and whether there is a face.
 
         Args:
             views: (B, 4, S, S), as `view` makes them.
 
         Returns:
-            (B, 4): how far right and down the right frame's centre is, in sides of the rough one;
-            the logarithm of its side over the rough one's; by how many radians it is turned.
+            (B, 5): how far right and down the right frame's centre is, in sides of the rough one;
+            the logarithm of its side over the rough one's; by how many radians it is turned; the
+            log-odds that a face is near the rough frame at all.
         """
-        out: Tensor = self.offset(self.features(views))
+        out: Tensor = self.told(self.features(views))
         return out
 
 
@@ -100,9 +104,21 @@ def view(photo: Pixels, hole: NDArray[np.bool_], frame: Frame, config: FramingCo
     return torch.from_numpy(seen).permute(2, 0, 1)
 
 
+class Face(NamedTuple):
+    """A face in a photo.
+
+    Attributes:
+        frame: its square.
+        score: log-odds that it is one.
+    """
+
+    frame: Frame
+    score: float
+
+
 def set_right(
     network: FramingNet, photo: Pixels, hole: NDArray[np.bool_], frames: Sequence[Frame]
-) -> list[Frame]:
+) -> list[Face]:
     """Rough frames moved, scaled and turned to where faces are, step by step.
 
     Each step is the mean of what the network tells of a view and of its mirror image.
@@ -114,20 +130,34 @@ def set_right(
         frames: roughly where faces are.
 
     Returns:
-        as many; where no face is to be seen, the rough one.
+        as many; where the network goes astray, the rough frame, with a score of -inf.
     """
-    if not frames:
-        return []
-    found = list(frames)
+    found = [Face(frame, 0.0) for frame in frames]
     for _ in range(_LOOKS):
-        views = torch.stack([view(photo, hole, frame, network.config) for frame in found])
+        told = corrected(network, photo, hole, [face.frame for face in found])
+        found = [
+            face if before.score > _LOST and _near(face.frame, rough) else Face(rough, _LOST)
+            for before, face, rough in zip(found, told, frames, strict=True)
+        ]
+    return found
+
+
+def corrected(
+    network: FramingNet, photo: Pixels, hole: NDArray[np.bool_], frames: Sequence[Frame]
+) -> list[Face]:
+    """One step of `set_right`: each frame as the network corrects it, and its score before."""
+    faces: list[Face] = []
+    for start in range(0, len(frames), _AT_ONCE):
+        some = frames[start : start + _AT_ONCE]
+        views = torch.stack([view(photo, hole, frame, network.config) for frame in some])
         with torch.inference_mode():
             here, there = network(torch.cat([views, views.flip(-1)])).double().chunk(2)
-        offsets = ((here + there * there.new_tensor(_MIRRORED)) / 2).tolist()
-        found = [_moved(frame, offset) for frame, offset in zip(found, offsets, strict=True)]
-    return [
-        right if _near(right, rough) else rough for right, rough in zip(found, frames, strict=True)
-    ]
+        told = ((here + there * there.new_tensor(_MIRRORED)) / 2).tolist()
+        faces += [
+            Face(_moved(frame, offset), score)
+            for frame, (*offset, score) in zip(some, told, strict=True)
+        ]
+    return faces
 
 
 def offset_between(rough: Frame, right: Frame) -> tuple[float, float, float, float]:

@@ -79,3 +79,12 @@ def test_beyond_the_photo_is_hole() -> None:
     assert known[26:74, 26:74].all()
     assert not known[:25].any()
     assert not known[:, 76:].any()
+
+
+@pytest.mark.parametrize("corner", [-900 + 10j, 900 + 10j, 10 - 900j, 10 + 900j, -500 - 500j])
+@pytest.mark.parametrize("side", [20 + 0j, 200 + 50j])
+def test_a_frame_that_sees_nothing_of_the_photo_is_all_hole(corner: complex, side: complex) -> None:
+    photo = np.full((50, 60, 3), 7, np.uint8)
+    frame = Frame(corner, side)
+    assert cut_hole(np.zeros((50, 60), np.bool_), frame, 16).all()
+    np.testing.assert_allclose(cut(photo, frame, 16), 7, atol=1e-4)

@@ -58,7 +58,7 @@ def test_a_rough_frame_is_moved_scaled_and_turned_to_the_face(
     turned = cmath.exp(-1j * np.radians(turn))
     face = Frame(FACE.corner * turned + complex(*matrix[:, 2]), FACE.side * turned)
     hole = np.zeros(photo.shape[:2], np.bool_)
-    (found,) = set_right(network, photo, hole, [nudged(face, *nudge)])
+    ((found, _),) = set_right(network, photo, hole, [nudged(face, *nudge)])
     assert apart(found, face) < 0.06
 
 
@@ -75,16 +75,17 @@ def test_holes_hide_little_of_where_a_face_is(
     hole = across & (top < inside.imag) & (inside.imag < bottom)
     photo = astronaut.copy()
     photo[hole] = (0, 255, 0)
-    (found,) = set_right(network, photo, hole, [nudged(FACE, -0.08, 0.08, -0.12, -0.1)])
+    ((found, _),) = set_right(network, photo, hole, [nudged(FACE, -0.08, 0.08, -0.12, -0.1)])
     assert apart(found, FACE) < 0.1
     photo[hole] = (255, 0, 255)  # nothing in the hole is looked at
-    assert set_right(network, photo, hole, [nudged(FACE, -0.08, 0.08, -0.12, -0.1)]) == [found]
+    ((again, _),) = set_right(network, photo, hole, [nudged(FACE, -0.08, 0.08, -0.12, -0.1)])
+    assert again == found
 
 
 def test_a_network_that_knows_nothing_leaves_frames_alone(astronaut: Pixels) -> None:
     blank = FramingNet(FramingConfig()).eval()
     assert set_right(blank, astronaut, NOWHERE, []) == []
-    (same,) = set_right(blank, astronaut, NOWHERE, [FACE])
+    ((same, _),) = set_right(blank, astronaut, NOWHERE, [FACE])
     assert same.corner == pytest.approx(FACE.corner)
     assert same.side == pytest.approx(FACE.side)
 
@@ -92,17 +93,19 @@ def test_a_network_that_knows_nothing_leaves_frames_alone(astronaut: Pixels) -> 
 def test_a_frame_that_is_lost_stays_where_the_detector_had_it(astronaut: Pixels) -> None:
     lost = FramingNet(FramingConfig()).eval()
     with torch.no_grad():
-        lost.offset.bias[1] = 0.5  # again and again half a side down
-    assert set_right(lost, astronaut, NOWHERE, [FACE]) == [FACE]
+        lost.told.bias[1] = 0.5  # again and again half a side down
+    ((frame, score),) = set_right(lost, astronaut, NOWHERE, [FACE])
+    assert frame == FACE
+    assert score == -np.inf
 
 
 def test_faces_in_the_mirror_image_are_framed_in_the_mirror_image(
     astronaut: Pixels, network: FramingNet
 ) -> None:
     rough = nudged(FACE, 0.1, 0.05, 0.1, 0.2)
-    (here,) = set_right(network, astronaut, NOWHERE, [rough])
+    ((here, _),) = set_right(network, astronaut, NOWHERE, [rough])
     flipped = np.ascontiguousarray(astronaut[:, ::-1])
-    (there,) = set_right(network, flipped, NOWHERE, [mirrored(rough)])
+    ((there, _),) = set_right(network, flipped, NOWHERE, [mirrored(rough)])
     assert mirrored(there).corner == pytest.approx(here.corner, abs=0.05)
     assert mirrored(there).side == pytest.approx(here.side, abs=0.05)
 

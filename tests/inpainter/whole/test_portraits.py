@@ -13,14 +13,15 @@ from simpaint.cli import main
 from simpaint.data.drawn_faces import drawn_face
 from simpaint.data.images import Pixels, decode, write_png
 from simpaint.errors import InputError
-from simpaint.inpainter.whole.find_faces import Face, all_faces, default_finder
+from simpaint.inpainter.whole.find_faces import FaceFinder, all_faces, default_finder
 from simpaint.inpainter.whole.frames import Frame, cut
+from simpaint.inpainter.whole.framing import Face
 from simpaint.inpainter.whole.portraits import cut_faces
 
 LEFT, RIGHT = Frame(10 + 20j, 60 + 0j), Frame(100 + 10j, 70 + 10j)
 
 
-class Sure:
+class Sure(FaceFinder):
     """Finds faces in photos of 200 by 100 as it is told; in others none."""
 
     def __init__(self, *faces: Face) -> None:
@@ -47,7 +48,7 @@ def album(tmp_path: Path) -> Path:
 
 def test_every_face_becomes_a_square_the_surest_first(album: Path, tmp_path: Path) -> None:
     out = tmp_path / "faces"
-    report = cut_faces(album, out, size=32, finder=Sure(Face(LEFT, 0.3), Face(RIGHT, 0.9)))
+    report = cut_faces(album, out, size=32, finder=Sure(Face(LEFT, 8.3), Face(RIGHT, 8.9)))
     photo = decode(album / "b/two.png")
     for number, frame in ((1, RIGHT), (2, LEFT)):
         expected = np.rint(cut(photo, frame, 32)).clip(0, 255)
@@ -61,7 +62,7 @@ def test_every_face_becomes_a_square_the_surest_first(album: Path, tmp_path: Pat
 
 def test_a_repeated_run_searches_what_was_not_searched(album: Path, tmp_path: Path) -> None:
     out = tmp_path / "faces"
-    finder = Sure(Face(LEFT, 0.3), Face(RIGHT, 0.9))
+    finder = Sure(Face(LEFT, 8.3), Face(RIGHT, 8.9))
     cut_faces(album, out, finder=finder)
     assert finder.calls == 2
     (out / "b/two.png-2.png").unlink()  # somebody threw it out
@@ -78,25 +79,28 @@ def test_a_repeated_run_searches_what_was_not_searched(album: Path, tmp_path: Pa
 def test_small_and_cut_off_faces_are_left_out(album: Path, tmp_path: Path) -> None:
     small, cut_off = Frame(50 + 20j, 47 + 0j), Frame(-10 + 20j, 60 + 0j)
     edge = Frame(-4 + 20j, 60 + 0j)
-    finder = Sure(Face(small, 0.9), Face(cut_off, 0.8), Face(edge, 0.7))
+    finder = Sure(Face(small, 8.7), Face(cut_off, 8.8), Face(edge, 8.9))
     assert cut_faces(album, tmp_path / "faces", finder=finder).faces == 1
 
 
-def test_where_no_face_is_certain_the_surest_is_taken() -> None:
+def test_what_is_surely_a_face_is_taken_once() -> None:
     photo = np.zeros((100, 200, 3), np.uint8)
-    assert all_faces(photo, Sure(Face(LEFT, -0.2), Face(RIGHT, -0.1))) == [RIGHT]
-    assert all_faces(photo, Sure(Face(LEFT, -0.5), Face(RIGHT, -0.4))) == []
-    assert all_faces(photo, Sure(Face(LEFT, 0.5), Face(RIGHT, -0.1))) == [LEFT]
+    again = Frame(LEFT.corner + 3, LEFT.side)
+    assert all_faces(photo, Sure(Face(LEFT, 7.5), Face(RIGHT, 8.5))) == [RIGHT, LEFT]
+    assert all_faces(photo, Sure(Face(LEFT, 7.5), Face(again, 8.5))) == [again]
+    assert all_faces(photo, Sure(Face(LEFT, 3.0), Face(RIGHT, 8.5))) == [RIGHT]
+    assert all_faces(photo, Sure(Face(LEFT, 3.0))) == []
 
 
 def test_groups_of_people_are_looked_at_closely() -> None:
     seen = []
 
-    def finder(photo: Pixels, hole: NDArray[np.bool_], smallest: int) -> list[Face]:
-        seen.append((photo.shape, hole.shape, smallest))
-        return [Face(Frame(100 + 50j, 50 + 0j), 1.0)]
+    class Seen(FaceFinder):
+        def __call__(self, photo: Pixels, hole: NDArray[np.bool_], smallest: int) -> list[Face]:
+            seen.append((photo.shape, hole.shape, smallest))
+            return [Face(Frame(100 + 50j, 50 + 0j), 9.0)]
 
-    assert all_faces(np.zeros((3000, 4000, 3), np.uint8), finder) == [Frame(400 + 200j, 200 + 0j)]
+    assert all_faces(np.zeros((3000, 4000, 3), np.uint8), Seen()) == [Frame(400 + 200j, 200 + 0j)]
     assert seen == [((750, 1000, 3), (750, 1000), 40)]
 
 
@@ -105,7 +109,7 @@ def test_no_name_leads_out_of_the_folder(album: Path, tmp_path: Path) -> None:
     listed = tmp_path / "lists/list.txt"
     listed.write_text(f"../album/b/two.png\n{album}/b/two.png\n")
     out = tmp_path / "lists/faces"
-    cut_faces(listed, out, finder=Sure(Face(LEFT, 0.5)))
+    cut_faces(listed, out, finder=Sure(Face(LEFT, 8.5)))
     inside = album.relative_to("/")
     names = {str(path.relative_to(out)) for path in out.rglob("*.png")}
     assert names == {f"{inside}/b/two.png-1.png"}
@@ -142,7 +146,7 @@ def test_the_command_finds_a_real_face(tmp_path: Path) -> None:
 def test_another_albums_photo_of_the_same_name_is_not_taken_for_the_first(
     album: Path, tmp_path: Path
 ) -> None:
-    out, finder = tmp_path / "faces", Sure(Face(LEFT, 0.3))
+    out, finder = tmp_path / "faces", Sure(Face(LEFT, 8.3))
     cut_faces(album, out, finder=finder)
     before = (out / "b/two.png-1.png").read_bytes()
     other = tmp_path / "other"
@@ -169,7 +173,7 @@ def test_photos_whose_faces_would_have_the_same_names_are_told(album: Path) -> N
         for name in ("b/two.png", "../b/two.png"):
             tar.add(album / "b/two.png", name)
     out = album.parent / "faces"
-    report = cut_faces(album.parent / "album.tar", out, finder=Sure(Face(LEFT, 0.5)))
+    report = cut_faces(album.parent / "album.tar", out, finder=Sure(Face(LEFT, 8.5)))
     assert report.faces == 1
     ((name, reason),) = report.failed
     other = {"b/two.png": "../b/two.png", "../b/two.png": "b/two.png"}[name]

@@ -9,6 +9,7 @@ build leaves behind. Queries are none of the vectors. Every figure comes from a 
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -178,9 +179,10 @@ def embed_vgg16(photos: Path, count: int) -> dict[str, Any]:
 
 
 def embed(photos: Path, count: int, config: DescriptorConfig, repeats: int) -> dict[str, Any]:
-    """Photos a second, decoding included, and those of the bare network on the same batches."""
+    """Photos a second, decoding included, those of the bare network, and of decoding alone."""
     import torch
 
+    from simpaint.data.decoding import decode_ahead
     from simpaint.data.sources import open_source
     from simpaint.index_build.embed import EmbedConfig, batches_of, describe
 
@@ -200,10 +202,20 @@ def embed(photos: Path, count: int, config: DescriptorConfig, repeats: int) -> d
         for batch in batches_of(names, how.photos_at_once):
             descriptor(images[: len(batch)])
 
+    def decode(_: int) -> None:
+        batches = batches_of(names, how.photos_at_once)
+        for _batch in decode_ahead(
+            source, batches, size, batch_size=how.photos_at_once, workers=os.cpu_count() or 1
+        ):
+            pass
+
     seconds, ratio = compare(whole, bare, repeats=repeats)
+    decoding, _ = compare(decode, decode, repeats=2)
     return {
         "rate": len(names) / seconds,
         "ratio": 1 / ratio,
+        "decoding": len(names) / decoding,
+        "limit": 1 / (1 + decoding * ratio / seconds),
         "device": how.device,
         "name": config.name,
     }
@@ -256,7 +268,8 @@ def report(counts: list[int], photos: Path | None) -> None:
             made = in_process(step, photos, count)
             console.print(
                 f"embedding with {made['name']} on {made['device']}: {made['rate']:,.1f} photos/s, "
-                f"{made['ratio']:.2f} of the bare network's (limit {LIMIT_EMBED})"
+                f"{made['ratio']:.2f} of the bare network's (limit {LIMIT_EMBED}); decoding alone "
+                f"{made['decoding']:,.0f} photos/s: sharing the processors, {made['limit']:.2f}"
             )
 
 

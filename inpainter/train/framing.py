@@ -155,9 +155,9 @@ class FramingBatches:
 
     A batch holds "photos" float32 (B, 4, S, S), the views, "offsets" float32 (B, 4), and "faces"
     float32 (B,), 1 where a view shows a face; see `FramingNet`. Those that do not are of photos in
-    which there is none, or of a face's part or of what is beside it. Holes lie anywhere: those that
-    always hid the eyes would tell where eyes are. For the same reason a photo's edge is cut, and
-    what lies beyond made up: mirrored, another photo, or unknown.
+    which there is none, of a face's part or of what is beside it, or of far more than it. Holes lie
+    anywhere: those that always hid the eyes would tell where eyes are. For the same reason a
+    photo's edge is cut, and what lies beyond made up: mirrored, another photo, or unknown.
 
     Args:
         photos: of `SIDE` pixels.

@@ -2,12 +2,13 @@
 
 dlib's frontal detector (the extra `faces`) or scikit-image's frontal cascade, which is always
 there, finds them; a network turns and scales what it finds, and tells whether it is a face
-(`framing`). Where they find none at a hole, the network looks for one around it.
+(`framing`). Where a glance finds no face that holds most of a hole, the network looks for one
+around it (`hidden`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -17,9 +18,9 @@ from ...data.images import Pixels
 from ...errors import DependencyError
 from ...index_build.faces import dlib_models
 from ..checkpoint import load
-from .frames import Frame
+from .frames import Frame, reduced
 from .framing import Face, FramingNet, set_right
-from .hidden import CLOSELY, hidden_faces
+from .hidden import Box, hidden_faces
 
 # Where the detectors' boxes lie, two corners each, in the frames that landmarks give: means over
 # 299 and 288 of 300 whole photos (LFW). On the aligned crops boxes are cut off by the photo's edge.
@@ -32,8 +33,6 @@ _CASCADE_MARGIN: Final = 2 / 3
 _CASCADE_STEPS: Final = {"scale_factor": 1.25, "step_ratio": 1.5, "min_neighbor_number": 1}
 
 _FRAMING: Final = "framing"  # weights
-
-_Box: TypeAlias = tuple[int, int, int, int]  # left, top, right, bottom
 
 
 class _Look(NamedTuple):
@@ -58,7 +57,7 @@ _SAME: Final = 0.6  # sides, between the centres of what is one face
 
 
 class FaceFinder(Protocol):
-    """A detector; several threads may call it at once."""
+    """What finds faces, to be derived from; several threads may call it at once."""
 
     def __call__(self, photo: Pixels, hole: NDArray[np.bool_], smallest: int) -> list[Face]:
         """Find faces.
@@ -70,7 +69,7 @@ class FaceFinder(Protocol):
         """
 
     def around(self, photo: Pixels, hole: NDArray[np.bool_]) -> list[Face]:
-        """Find faces of which a hole leaves too little for a detector: see `hidden`."""
+        """Find faces of which a hole leaves too little for a detector: see `hidden`; or none."""
         del photo, hole
         return []
 
@@ -171,19 +170,8 @@ def search(
         finder: the detector.
         look: how closely.
     """
-    small, holes, scale = _reduced(photo, hole, look.side / max(photo.shape[:2]))
+    small, holes, scale = reduced(photo, hole, look.side / max(photo.shape[:2]))
     return _enlarged(finder(small, holes, look.smallest), scale)
-
-
-def _reduced(
-    photo: Pixels, hole: NDArray[np.bool_], scale: float
-) -> tuple[Pixels, NDArray[np.bool_], float]:
-    """A photo and its hole, never enlarged, and the scale."""
-    scale = min(1.0, scale)
-    size = (max(1, round(photo.shape[1] * scale)), max(1, round(photo.shape[0] * scale)))
-    small = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
-    holes = cv2.resize(hole.view(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-    return small, holes.view(np.bool_), scale
 
 
 def _enlarged(faces: Iterable[Face], scale: float) -> list[Face]:
@@ -195,8 +183,8 @@ def find_faces(photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder) -> li
     """The faces that a hole touches, the surest first.
 
     The whole photo is searched at a reduced size for large faces, then what is around the hole for
-    hidden ones; then the photo twice for smaller ones, and ever smaller surroundings of the hole,
-    each at that size; until faces contain most of the hole.
+    hidden ones; then the photo once or twice for smaller ones, and ever smaller surroundings of the
+    hole, each at that size; until faces contain most of the hole.
 
     Args:
         photo: uint8 RGB (H, W, 3), the hole filled somehow.
@@ -219,13 +207,13 @@ def _looks(photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder) -> Iterat
     """What one look after another finds."""
     whole, *closer = _surroundings(hole)
     yield _part(photo, hole, finder, *whole)
-    yield _around(photo, hole, finder)
+    yield finder.around(photo, hole)
     for box, look in closer:
         yield _part(photo, hole, finder, box, look)
 
 
 def _part(
-    photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder, box: _Box, look: _Look
+    photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder, box: Box, look: _Look
 ) -> list[Face]:
     """What is found in a part of a photo."""
     left, top, right, bottom = box
@@ -236,15 +224,8 @@ def _part(
     ]
 
 
-def _around(photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder) -> list[Face]:
-    """Faces around a hole of which it leaves too little for a detector."""
-    _, _, width, height = cv2.boundingRect(hole.view(np.uint8))
-    small, holes, scale = _reduced(photo, hole, CLOSELY / max(width, height))
-    return _enlarged(finder.around(small, holes), scale)
-
-
 def surest_face(photo: Pixels, finder: FaceFinder) -> Frame | None:
-    """The face of uint8 RGB (H, W, 3) that a detector is surest of.
+    """The surest face of uint8 RGB (H, W, 3).
 
     Small ones only where there is no other.
     """
@@ -261,7 +242,7 @@ def all_faces(photo: Pixels, finder: FaceFinder) -> list[Frame]:
     return [face.frame for face in _distinct(search(photo, nowhere, finder, _SCAN))]
 
 
-def _surroundings(hole: NDArray[np.bool_]) -> list[tuple[_Box, _Look]]:
+def _surroundings(hole: NDArray[np.bool_]) -> list[tuple[Box, _Look]]:
     """Where to look, and how: the whole photo, then ever closer."""
     height, width = hole.shape
     rows, columns = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))

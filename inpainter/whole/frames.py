@@ -53,6 +53,24 @@ def cut_hole(hole: NDArray[np.bool_], frame: Frame, size: int) -> NDArray[np.boo
     return cut(hole.view(np.uint8), frame, size, fill=1.0) > _COVERED
 
 
+def reduced(
+    photo: NDArray[np.uint8], hole: NDArray[np.bool_], scale: float
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_], float]:
+    """A photo (H, W, 3) and its hole at a scale, but never enlarged, and the scale it became."""
+    scale = min(1.0, scale)
+    holes = reduced_hole(hole, scale)
+    small = cv2.resize(photo, holes.shape[::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8), holes, scale
+
+
+def reduced_hole(hole: NDArray[np.bool_], scale: float) -> NDArray[np.bool_]:
+    """A hole (H, W) at a scale: pixels of which it takes a quarter or more."""
+    size = (max(1, round(hole.shape[1] * scale)), max(1, round(hole.shape[0] * scale)))
+    shares = cv2.resize(hole.view(np.uint8) * np.uint8(255), size, interpolation=cv2.INTER_AREA)
+    taken: NDArray[np.bool_] = np.greater_equal(shares, 64)
+    return taken
+
+
 def lift(picture: Floats, frame: Frame, box: tuple[slice, slice]) -> Floats:
     """A frame's picture (S, S, C) at the photo's resolution, where a box of the photo's pixels is.
 

@@ -1,61 +1,93 @@
 """Faces of which a hole leaves too little for a detector: guessed around it, and looked at."""
 
-from typing import Final
+from typing import Final, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ...data.images import Pixels
-from .frames import Frame, cut_hole
+from .frames import Frame, cut_hole, reduced, reduced_hole
 from .framing import Face, FramingNet, corrected, set_right
 
-CLOSELY: Final = 64
-"""Pixels of a hole's longer side at which to look around it."""
+Box: TypeAlias = tuple[int, int, int, int]
+"""Left, top, right, bottom."""
 
-_LARGE: Final = 0.25  # of the hole's pixels: parts of it to look around, too
+_LEAST: Final = 16  # pixels of a part's longer side: around less, texture is taken for tiny faces
+_PARTS: Final = 3  # the largest, beside the hole as a whole
+_OTHER: Final = 0.7  # of the whole's longer side: larger parts give the same guesses
+_DRAWN: Final = 1000  # pixels of the hole's longer side at which its parts are told apart
+_CLOSELY: Final = 64  # pixels of a part's longer side at which to look around it
+_REACH: Final = 3  # how far guesses see beyond a part, in its longer sides
+
 # Steps between guesses are shorter than what the network sets right.
-_SHARES: Final = (1.1, 0.8, 0.57, 0.4)  # of the face's side, that a hole may be long
-_STEPS: Final = (-0.35, 0.0, 0.35)  # sides, that the face's middle may be beside the hole's
+_SHARES: Final = (1.1, 0.8, 0.57, 0.4)  # of the face's side, that a part may be long
+_STEPS: Final = (-0.35, 0.0, 0.35)  # sides, that the face's middle may be beside the part's
 _BEST: Final = 4  # guesses that are followed
 _HIDDEN: Final = 0.65  # of a face: what is left is too little to tell by
 _PROBES: Final = 32  # a side, at which that is looked at
 
 
 def hidden_faces(network: FramingNet, photo: Pixels, hole: NDArray[np.bool_]) -> list[Face]:
-    """Look for faces around a hole and its larger parts.
+    """Look for faces around a hole and its largest parts.
 
     Args:
         network: in evaluation mode, on the CPU.
-        photo: uint8 RGB (H, W, 3), reduced so that the hole is about `CLOSELY` pixels long.
+        photo: uint8 RGB (H, W, 3).
         hole: (H, W).
 
     Returns:
-        a few, of any score, some of them the same.
+        a few for each part, of any score, some of them the same.
     """
-    if not hole.any():
-        return []
-    rough = _guesses(hole)
-    scores = [face.score for face in corrected(network, photo, hole, rough)]
+    return [face for box in _parts(hole) for face in _around(network, photo, hole, box)]
+
+
+def _around(network: FramingNet, photo: Pixels, hole: NDArray[np.bool_], box: Box) -> list[Face]:
+    """Faces around a part of a hole, of which only the surroundings are looked at."""
+    length = _length(box)
+    reach = _REACH * length * np.array([-1, -1, 1, 1])
+    left, top, right, bottom = np.clip(box + reach, 0, hole.shape[::-1] * 2).tolist()
+    part = slice(top, bottom), slice(left, right)
+    small, holes, scale = reduced(photo[part], hole[part], _CLOSELY / length)
+    rough = _guesses(complex(left, top), box, scale)
+    scores = [face.score for face in corrected(network, small, holes, rough)]
     best = [rough[i] for i in np.argsort(scores)[: -_BEST - 1 : -1]]
     return [
-        face
-        for face in set_right(network, photo, hole, best)
-        if cut_hole(hole, face.frame, _PROBES).mean() < _HIDDEN
+        Face(Frame(frame.corner / scale + complex(left, top), frame.side / scale), score)
+        for frame, score in set_right(network, small, holes, best)
+        if cut_hole(holes, frame, _PROBES).mean() < _HIDDEN
     ]
 
 
-def _guesses(hole: NDArray[np.bool_]) -> list[Frame]:
-    """Frames of faces of which a hole, or a large part of it, may hide much."""
-    drawn = hole.view(np.uint8)
-    _, _, parts, _ = cv2.connectedComponentsWithStats(drawn)
-    large = [part for part in parts[1:].tolist() if part[cv2.CC_STAT_AREA] > _LARGE * hole.sum()]
-    boxes = [cv2.boundingRect(drawn), *(tuple(part[: cv2.CC_STAT_AREA]) for part in large)]
+def _guesses(corner: complex, box: Box, scale: float) -> list[Frame]:
+    """Frames of faces of which a part of a hole may hide much, in a reduced part of the photo."""
+    left, top, right, bottom = box
+    middle = scale * (complex(left + right, top + bottom) / 2 - corner)
     frames = []
-    for left, top, width, height in dict.fromkeys(boxes):
-        middle = complex(left + width / 2, top + height / 2)
-        for share in _SHARES:
-            side = complex(max(width, height) / share)
-            steps = (complex(x, y) for x in _STEPS for y in _STEPS)
-            frames += [Frame(middle + side * (step - (0.5 + 0.5j)), side) for step in steps]
+    for share in _SHARES:
+        side = complex(scale * _length(box) / share)
+        steps = (complex(x, y) for x in _STEPS for y in _STEPS)
+        frames += [Frame(middle + side * (step - (0.5 + 0.5j)), side) for step in steps]
     return frames
+
+
+def _parts(hole: NDArray[np.bool_]) -> list[Box]:
+    """The box of a hole (H, W), and those of its largest parts; none of what is very small."""
+    left, top, width, height = cv2.boundingRect(hole.view(np.uint8))
+    boxes = [(left, top, left + width, top + height)]
+    if _length(boxes[0]) >= _LEAST:
+        inside = hole[top : top + height, left : left + width]
+        scale = min(1.0, _DRAWN / max(width, height))
+        drawn = reduced_hole(inside, scale)
+        _, _, stats, _ = cv2.connectedComponentsWithStats(drawn.view(np.uint8))
+        largest = sorted(stats[1:].tolist(), key=lambda part: -part[cv2.CC_STAT_AREA])
+        for x, y, across, down, _ in largest[:_PARTS]:
+            x, y, across, down = (round(n / scale) for n in (x, y, across, down))
+            if max(across, down) < _OTHER * max(width, height):
+                boxes.append((left + x, top + y, left + x + across, top + y + down))
+    return [box for box in boxes if _length(box) >= _LEAST]
+
+
+def _length(box: Box) -> int:
+    """Of the longer side."""
+    return max(box[2] - box[0], box[3] - box[1])

@@ -18,6 +18,7 @@ from simpaint.inpainter.whole.find_faces import (
     surest_face,
 )
 from simpaint.inpainter.whole.frames import Frame, cut
+from simpaint.inpainter.whole.hidden import _parts
 
 FACES = Path(__file__).parents[4] / "shared" / "data" / "faces" / "val"
 EYES = (153 + 101j, 197 + 103j)  # (x, y) in the photo below, set by eye
@@ -114,6 +115,49 @@ def test_several_threads_find_what_one_does(astronaut: Pixels, name: str) -> Non
         together = list(pool.map(find_faces, photos, holes, [shared] * 6))
     assert together == alone
     assert all(alone)
+
+
+def test_two_hidden_faces_far_apart_are_found(astronaut: Pixels) -> None:
+    photo = np.full((512, 3000, 3), 128, np.uint8)
+    photo[100:400, :350], photo[100:400, -350:] = astronaut, astronaut[:, ::-1]
+    hole = np.zeros(photo.shape[:2], np.bool_)
+    hole[160:300, 110:170] = True
+    hole[160:300, -170:-110] = True
+    faces = find_faces(open_canvas(photo, hole).as_bytes(), hole, CascadeFinder())
+    left, right = sorted(faces, key=lambda frame: frame.corner.real)
+    assert abs(where(left, EYES[1] + 100j) - (0.68 + 0.30j)) < 0.1
+    assert abs(where(right, 2999 - EYES[1].conjugate() + 100j) - (0.32 + 0.30j)) < 0.1
+
+
+def test_specks_are_not_taken_for_tiny_faces() -> None:
+    load: Any = data.grass
+    photo = np.repeat(np.asarray(load(), np.uint8)[..., None], 3, 2)
+    hole = np.zeros(photo.shape[:2], np.bool_)
+    hole[282:290, 199:207] = True
+    canvas = open_canvas(photo, hole)
+    assert find_faces(canvas.as_bytes(), hole, CascadeFinder()) == []
+
+
+def test_many_specks_in_a_large_photo_are_looked_at_quickly() -> None:
+    hole = np.zeros((5000, 8000), np.bool_)
+    hole[::40, ::40] = True
+    parts = _parts(hole)
+    assert len(parts) == 1
+    hole[1000:1100, 3000:3200] = True
+    whole, part = _parts(hole)
+    assert whole == (0, 0, 7961, 4961)
+    assert np.abs(np.subtract(part, (3000, 1000, 3200, 1100))).max() <= 16
+
+
+@pytest.mark.parametrize("name", FINDERS)
+def test_a_hidden_face_is_found_beside_another_hole(astronaut: Pixels, name: str) -> None:
+    hole = np.zeros(astronaut.shape[:2], np.bool_)
+    hole[60:200, 110:170] = True  # half of the face
+    hole[10:60, 290:340] = True
+    hole[260:290, 5:60] = True
+    canvas = open_canvas(astronaut, hole)
+    (frame,) = find_faces(canvas.as_bytes(), hole, finder(name))
+    assert abs(where(frame, EYES[1]) - (0.68 + 0.30j)) < 0.1
 
 
 @pytest.mark.parametrize("name", ["coffee", "rocket", "chelsea", "brick", "horse"])

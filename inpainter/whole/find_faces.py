@@ -51,7 +51,7 @@ _SCAN: Final = _Look(1000, 40)  # a group of people
 
 # Of dlib's detector: 0 misses half-hidden faces, -1 finds many that are none.
 _THRESHOLD: Final = -0.6
-# Log-odds. Of 72 faces with half hidden 71 are above it; at 102 boxes where there is none, 2.
+# Log-odds. Of 72 faces with half hidden 71 are above it; at 102 boxes where there is none, 3.
 _SURE: Final = 7.0
 _SAME: Final = 0.6  # sides, between the centres of what is one face
 

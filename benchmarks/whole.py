@@ -84,7 +84,7 @@ def cases(photos: Path, limit: int) -> Iterator[Case]:
             print(error)
             continue
         for face in all_faces(photo, finder):
-            middle, reach = face.corner + face.side * (0.5 + 0.5j), 1.1 * abs(face.side)
+            middle, reach = face.centre, 1.1 * abs(face.side)
             top, left = (max(0, int(c - reach)) for c in (middle.imag, middle.real))
             part = photo[top : int(middle.imag + reach), left : int(middle.real + reach)].copy()
             scale = min(1.0, 220 / max(part.shape))  # as landmarks were told in training

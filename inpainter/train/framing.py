@@ -282,23 +282,20 @@ def _nudged(frame: Frame, rng: np.random.Generator) -> Frame:
     shift, scale, turn = rng.random() * np.array(_NUDGE)
     grown = rng.uniform(-scale, scale) + 1j * rng.uniform(-turn, turn)
     side = frame.side * complex(np.exp(grown))
-    centre = frame.corner + frame.side * (0.5 + 0.5j)
-    centre += side * complex(*rng.uniform(-shift, shift, 2))
-    return Frame(centre - side * (0.5 + 0.5j), side)
+    return Frame.about(frame.centre + side * complex(*rng.uniform(-shift, shift, 2)), side)
 
 
 def _apart(photo: Pixels, frame: Frame, rng: np.random.Generator) -> Frame:
     """A frame in which there is no face but, at most, a part of it: beside, larger or smaller."""
     height, width = photo.shape[:2]
-    middle = frame.corner + frame.side * (0.5 + 0.5j)
     while True:
         length = min(height, width) * _SMALLEST ** rng.random()
         centre = complex(*(rng.uniform(length / 2, size - length / 2) for size in (width, height)))
-        away = abs(centre - middle) / max(length, abs(frame.side))
+        away = abs(centre - frame.centre) / max(length, abs(frame.side))
         larger = abs(frame.side) / length
         if away > _AWAY or not 1 / _OTHER < larger < _OTHER:
             side = length * cmath.exp(1j * rng.uniform(-_NUDGE[2], _NUDGE[2]))
-            return Frame(centre - side * (0.5 + 0.5j), side)
+            return Frame.about(centre, side)
 
 
 def _lit(photo: Pixels, rng: np.random.Generator) -> Pixels:

@@ -60,4 +60,4 @@ def random_frame(rng: np.random.Generator, side: int) -> Frame:
     extent = side * rng.uniform(*_EXTENT)
     edge = complex(extent / (math.cos(tilt) + abs(math.sin(tilt))) * np.exp(1j * tilt))
     x, y = rng.uniform(extent / 2, side - extent / 2, 2)
-    return Frame(complex(x, y) - edge * (0.5 + 0.5j), edge)
+    return Frame.about(complex(x, y), edge)

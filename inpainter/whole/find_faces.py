@@ -172,12 +172,7 @@ def search(
         look: how closely.
     """
     small, holes, scale = reduced(photo, hole, look.side / max(photo.shape[:2]))
-    return _enlarged(finder(small, holes, look.smallest), scale)
-
-
-def _enlarged(faces: Iterable[Face], scale: float) -> list[Face]:
-    """Where faces of a reduced photo are in the photo."""
-    return [Face(Frame(f.corner / scale, f.side / scale), score) for f, score in faces]
+    return [face.back(scale) for face in finder(small, holes, look.smallest)]
 
 
 def find_faces(photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder) -> list[Frame]:
@@ -219,10 +214,8 @@ def _part(
     """What is found in a part of a photo."""
     left, top, right, bottom = box
     part = slice(top, bottom), slice(left, right)
-    return [
-        Face(frame._replace(corner=frame.corner + complex(left, top)), score)
-        for frame, score in search(photo[part], hole[part], finder, look)
-    ]
+    seen = search(photo[part], hole[part], finder, look)
+    return [face.back(1.0, complex(left, top)) for face in seen]
 
 
 def surest_face(photo: Pixels, finder: FaceFinder) -> Frame | None:
@@ -279,10 +272,9 @@ def _distinct(faces: Iterable[Face]) -> list[Face]:
     kept: list[Face] = []
     sure = [face for face in faces if face.score > _SURE]
     for face in sorted(sure, key=lambda face: -face.score):
-        centre, side = face.frame.corner + face.frame.side * (0.5 + 0.5j), abs(face.frame.side)
         twice = any(
-            abs(centre - (other.frame.corner + other.frame.side * (0.5 + 0.5j)))
-            < _SAME * max(side, abs(other.frame.side))
+            abs(face.frame.centre - other.frame.centre)
+            < _SAME * max(abs(face.frame.side), abs(other.frame.side))
             for other in kept
         )
         if not twice:

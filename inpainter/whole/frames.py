@@ -28,6 +28,16 @@ class Frame(NamedTuple):
     corner: complex
     side: complex
 
+    @classmethod
+    def about(cls, centre: complex, side: complex) -> "Frame":
+        """The frame that has its centre there."""
+        return cls(centre - side * _HALF, side)
+
+    @property
+    def centre(self) -> complex:
+        """The photo's point that is the frame's middle."""
+        return self.corner + self.side * _HALF
+
     def inside(self, points: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """Photo points in the frame's coordinates."""
         return (points - self.corner) / self.side

@@ -21,7 +21,6 @@ from ...errors import InputError
 from ..conv import Conv2d, Residual
 from .frames import Frame, cut, cut_hole
 
-_HALF: Final = 0.5 + 0.5j
 _AT_ONCE: Final = 64  # views
 _LOOKS: Final = 5
 _LOST: Final = -math.inf
@@ -97,7 +96,7 @@ def view(photo: Pixels, hole: NDArray[np.bool_], frame: Frame, config: FramingCo
         (4, S, S) float32; what lies beyond the photo is not known either.
     """
     side = frame.side * config.room
-    wide = Frame(frame.corner + (frame.side - side) * _HALF, side)
+    wide = Frame.about(frame.centre, side)
     hidden = cut_hole(hole, wide, config.size)[..., None]
     colours = np.where(hidden, 0, cut(photo, wide, config.size) / 255)
     seen = np.concatenate([colours, hidden], axis=2, dtype=np.float32)
@@ -114,6 +113,11 @@ class Face(NamedTuple):
 
     frame: Frame
     score: float
+
+    def back(self, scale: float, corner: complex = 0j) -> "Face":
+        """The face in the photo of which a part, cut out at `corner`, was reduced to `scale`."""
+        frame = Frame(self.frame.corner / scale + corner, self.frame.side / scale)
+        return Face(frame, self.score)
 
 
 def set_right(
@@ -162,7 +166,7 @@ def corrected(
 
 def offset_between(rough: Frame, right: Frame) -> tuple[float, float, float, float]:
     """What the network should tell of a rough frame."""
-    shift = (_centre(right) - _centre(rough)) / rough.side
+    shift = (right.centre - rough.centre) / rough.side
     change = cmath.log(right.side / rough.side)
     return shift.real, shift.imag, change.real, change.imag
 
@@ -170,14 +174,10 @@ def offset_between(rough: Frame, right: Frame) -> tuple[float, float, float, flo
 def _moved(frame: Frame, offset: Sequence[float]) -> Frame:
     right, down, scale, turn = offset
     side = frame.side * cmath.exp(complex(scale, turn))
-    return Frame(_centre(frame) + frame.side * complex(right, down) - side * _HALF, side)
-
-
-def _centre(frame: Frame) -> complex:
-    return frame.corner + frame.side * _HALF
+    return Frame.about(frame.centre + frame.side * complex(right, down), side)
 
 
 def _near(right: Frame, rough: Frame) -> bool:
     ratio = abs(right.side) / abs(rough.side)
-    away = abs(_centre(right) - _centre(rough)) / abs(rough.side)
+    away = abs(right.centre - rough.centre) / abs(rough.side)
     return 0.5 < ratio < 2 and away < _FARTHEST

@@ -56,9 +56,9 @@ def _around(network: FramingNet, photo: Pixels, hole: NDArray[np.bool_], box: Bo
     scores = [face.score for face in corrected(network, small, holes, rough)]
     best = [rough[i] for i in np.argsort(scores)[: -_BEST - 1 : -1]]
     return [
-        Face(Frame(frame.corner / scale + complex(left, top), frame.side / scale), score)
-        for frame, score in set_right(network, small, holes, best)
-        if score > _SURE and cut_hole(holes, frame, _PROBES).mean() < _HIDDEN
+        face.back(scale, complex(left, top))
+        for face in set_right(network, small, holes, best)
+        if face.score > _SURE and cut_hole(holes, face.frame, _PROBES).mean() < _HIDDEN
     ]
 
 
@@ -70,7 +70,7 @@ def _guesses(corner: complex, box: Box, scale: float) -> list[Frame]:
     for share in _SHARES:
         side = complex(scale * _length(box) / share)
         steps = (complex(x, y) for x in _STEPS for y in _STEPS)
-        frames += [Frame(middle + side * (step - (0.5 + 0.5j)), side) for step in steps]
+        frames += [Frame.about(middle + side * step, side) for step in steps]
     return frames
 
 

@@ -5,12 +5,14 @@
 PHOTOS show faces, whole. Where these are, dlib's landmarks tell (the extra `faces`). For each kind
 of hole and each detector: how many faces are found within half a side, and how far four places in
 them are off, in sides of the face, the mean and the ninth decile; and at how many of two boxes in
-each of the OTHERS, which show none, a face is found. Then for scratches, strokes and a box over the
-eyes, at the photo's resolution and without similar photos: L1 inside the hole in per cent and
-sharpness, of the face painted as a whole only, and again in smaller squares.
+each of the OTHERS, which show none, a face is found. Then, at the photo's resolution and without
+similar photos, L1 inside the hole in per cent and sharpness: for scratches, strokes and a box over
+the eyes, of the face painted as a whole only, and again in smaller squares; and for something
+removed from the OTHERS, and strokes over them, painted by networks alone, and by the photo itself.
 """
 
 import argparse
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -172,6 +174,47 @@ def report_painting(found: list[Case]) -> None:
         print(f"{kind:12s} {', '.join(told)}", flush=True)
 
 
+def blob(shape: tuple[int, ...], rng: np.random.Generator) -> Hole:
+    """Where something stood, a fifth to a third of the photo high."""
+    drawn, side = np.zeros(shape[:2], np.uint8), min(shape[:2])
+    centre = [int(length * rng.uniform(0.25, 0.75)) for length in shape[1::-1]]
+    axes = [int(side * rng.uniform(*share)) for share in ((0.06, 0.12), (0.1, 0.18))]
+    cv2.ellipse(drawn, centre, axes, 0, 0, 360, 1, -1)
+    return drawn.view(np.bool_)
+
+
+def strokes(shape: tuple[int, ...], rng: np.random.Generator) -> Hole:
+    """Three lines across a photo."""
+    drawn, width = np.zeros(shape[:2], np.uint8), int(0.03 * min(shape[:2]))
+    for _ in range(3):
+        first, last = (
+            [int(length * rng.uniform(0.1, 0.9)) for length in shape[1::-1]] for _ in range(2)
+        )
+        cv2.line(drawn, first, last, 1, max(2, width))
+    return drawn.view(np.bool_)
+
+
+def report_things(others: Path) -> None:
+    """How far what is painted is off where there is no face."""
+    source, inpainter, usual = open_source(others), Inpainter.load(k=0), squares._DEEP
+    for kind in (blob, strokes):
+        told = []
+        for share, name in ((np.inf, "networks"), (usual, "the photo itself")):
+            squares._DEEP = share  # type: ignore[misc]
+            off, energy, truth, took = [], 0.0, 0.0, 0.0
+            for seed, path in enumerate(source.names):
+                photo = decode(source.read(path), name=path)
+                hole = kind(photo.shape, np.random.default_rng(seed))
+                start = time.perf_counter()
+                painted = np.asarray(inpainter(photo, hole).photo)
+                took += time.perf_counter() - start
+                off.append(100 * np.abs(painted / 255.0 - photo / 255.0)[hole].mean())
+                energy, truth = energy + sharp(painted, hole), truth + sharp(photo, hole)
+            each = took / len(off)
+            told.append(f"{name} {np.mean(off):.2f} / {energy / truth:.2f}, {each:.1f} s")
+        print(f"{kind.__name__:12s} {', '.join(told)}", flush=True)
+
+
 def sharp(photo: Pixels, hole: Hole) -> float:
     """Gradient energy inside the hole."""
     tensor = to_images(photo)[None]
@@ -192,6 +235,7 @@ def main() -> None:
     report_frames(found, finders)
     if arguments.without:
         report_none(arguments.without, finders)
+        report_things(arguments.without)
     report_painting(found)
 
 

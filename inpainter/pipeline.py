@@ -34,6 +34,7 @@ from .whole.canvas import Canvas, Mask, Photo, open_canvas
 from .whole.each import for_each
 from .whole.find_faces import FaceFinder, default_finder, find_faces
 from .whole.frames import Frame, cut, cut_hole
+from .whole.itself import paste_itself
 from .whole.paste import match_border, paste
 from .whole.similar import Auxiliary, Chosen, Noise, Similar, from_database
 from .whole.squares import Square, plan
@@ -293,9 +294,9 @@ class Inpainter:
         faces = []
         if canvas.hole.any():
             faces = find_faces(canvas.as_bytes(), canvas.hole, self._finder)
-        # Sim-K does not look at a coarse picture.
-        twice = isinstance(self._network, CopyUNet)
-        squares = plan(canvas.hole, faces, self.size, twice=twice)
+        # Sim-K does not look at a coarse picture, and paints all alone, as in the paper.
+        ours = isinstance(self._network, CopyUNet)
+        squares = plan(canvas.hole, faces, self.size, ours=ours)
         return _Work(canvas, squares, canvas.rng(self.seed))
 
 
@@ -315,10 +316,13 @@ class _Work:
     def look(self, turn: int, size: int) -> tuple[Tensor, Tensor]:
         """What the networks see: (3, S, S) in [0, 1] and the hole (1, S, S)."""
         frame = self.squares[turn].frame
-        picture = cut(self.canvas.pixels, frame, size) / np.float32(self.canvas.white)
         hole = cut_hole(self._unknown(turn), frame, size)
-        tensor = torch.from_numpy(picture.clip(0, 1)).permute(2, 0, 1)
-        return tensor, torch.from_numpy(hole)[None].float()
+        return self._seen(frame, size), torch.from_numpy(hole)[None].float()
+
+    def _seen(self, frame: Frame, size: int) -> Tensor:
+        """A frame's pixels: (3, S, S) in [0, 1]."""
+        picture = cut(self.canvas.pixels, frame, size) / np.float32(self.canvas.white)
+        return torch.from_numpy(picture.clip(0, 1)).permute(2, 0, 1)
 
     def take(self, turn: int, seen: tuple[Tensor, Tensor], painted: Painted) -> None:
         """Put a painted square into the photo."""
@@ -326,14 +330,19 @@ class _Work:
         if self._tone:
             raw = self._tone(painted.raw)
             painted = painted._replace(photos=composite(raw, picture, hole), raw=raw)
-        self._holes.append(hole)
-        self._painted.append(painted)
         square, canvas = self.squares[turn], self.canvas
         out, known = (part.permute(1, 2, 0).contiguous().numpy() for part in (painted.raw, picture))
         whole = match_border(out, known, hole[0].numpy() > 0)
         own, unknown = (square.box, square.own), self._unknown(turn)
-        paste(canvas.pixels, canvas.white, square.frame, whole, own, unknown, self.rng)
+        if square.deep:
+            paste_itself(canvas.pixels, canvas.white, square.frame, whole, own, unknown)
+            filled = self._seen(square.frame, len(out))
+            painted = painted._replace(photos=composite(filled, picture, hole))
+        else:
+            paste(canvas.pixels, canvas.white, square.frame, whole, own, unknown, self.rng)
         unknown[square.box] &= ~square.own
+        self._holes.append(hole)
+        self._painted.append(painted)
 
     def _unknown(self, turn: int) -> NDArray[np.bool_]:
         """What a square must not take for known: (H, W)."""

@@ -15,6 +15,7 @@ _CLOSER: Final = 0.9  # of a face's side: larger squares would show no more than
 _RIM: Final = 0.02  # of a face's square, where too little is seen around a pixel
 _SQUARE: Final = 1.1  # a photo's longer side over its shorter one, at most
 _NEAR: Final = 9  # pixels: holes that lie closer are painted together
+_DEEP: Final = 0.1  # of a square's side is a hole thick that networks fill with a smudge
 
 
 class Square(NamedTuple):
@@ -28,6 +29,7 @@ class Square(NamedTuple):
             taken for one: a portrait whose face the hole hides.
         again: whether its pixels were painted in a face's square before, which is now their coarse
             picture.
+        deep: whether its hole is so thick, and shows no face, that the photo itself fills it best.
     """
 
     frame: Frame
@@ -35,10 +37,11 @@ class Square(NamedTuple):
     own: NDArray[np.bool_]
     face: bool = False
     again: bool = False
+    deep: bool = False
 
 
 def plan(
-    hole: NDArray[np.bool_], faces: Sequence[Frame], size: int, *, twice: bool = False
+    hole: NDArray[np.bool_], faces: Sequence[Frame], size: int, *, ours: bool = False
 ) -> list[Square]:
     """Share out a hole's pixels; each belongs to exactly one square that is not painted `again`.
 
@@ -49,9 +52,10 @@ def plan(
         hole: (H, W).
         faces: their frames.
         size: the side at which the networks paint; smaller squares are not made.
-        twice: what is painted with a face is painted again in such squares, last, where they are
-            smaller than the face's: where 23 faces of 111 to 314 pixels were scratched, they are a
-            quarter nearer to the truth so, and have nine tenths of its sharpness, not six.
+        ours: for our own network. What is painted with a face is painted again in such squares,
+            last, where they are smaller than the face's: where 23 faces of 111 to 314 pixels were
+            scratched, they are a quarter nearer to the truth so, and have nine tenths of its
+            sharpness, not six. And deep holes without a face are told.
     """
     rest = hole.copy()
     squares = _of_faces(rest, faces)
@@ -60,7 +64,14 @@ def plan(
     others = _of_rest(rest, size)
     if not faces:
         others = [s._replace(face=_is_portrait(s.frame, hole.shape)) for s in others]
-    return [*squares, *others, *(_closer(squares, hole.shape, size) if twice else ())]
+    if not ours:
+        return [*squares, *others]
+    others = [s._replace(deep=not s.face and _is_deep(s)) for s in others]
+    return [*squares, *others, *_closer(squares, hole.shape, size)]
+
+
+def _is_deep(square: Square) -> bool:
+    return thickness(square.own) >= _DEEP * abs(square.frame.side)
 
 
 def _closer(squares: Sequence[Square], shape: tuple[int, ...], size: int) -> Iterator[Square]:
@@ -107,6 +118,12 @@ def _square(frame: Frame, own: NDArray[np.bool_], top: int = 0, left: int = 0) -
         slice(left + int(columns[0]), left + int(columns[-1]) + 1),
     )
     return Square(frame, box, own[inner].copy())
+
+
+def thickness(hole: NDArray[np.bool_]) -> float:
+    """The diameter of the largest circle in a hole (h, w), in pixels."""
+    padded = np.pad(hole, 1).view(np.uint8)
+    return 2 * float(cv2.distanceTransform(padded, cv2.DIST_L2, 3).max())
 
 
 def _of_rest(rest: NDArray[np.bool_], size: int) -> list[Square]:

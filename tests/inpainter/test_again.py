@@ -59,7 +59,7 @@ def test_the_face_as_a_whole_is_the_coarse_picture_of_its_parts(
     portrait: Pixels, scratches: NDArray[np.bool_]
 ) -> None:
     result = own(Told(FACE))(portrait, scratches)
-    planned = squares.plan(scratches, [Frame(FACE.corner * 400, FACE.side * 400)], 128, twice=True)
+    planned = squares.plan(scratches, [Frame(FACE.corner * 400, FACE.side * 400)], 128, ours=True)
     again = [number for number, square in enumerate(planned) if square.again]
     assert len(again) > 3
     whole = cv2.resize(result.painted[0].permute(1, 2, 0).numpy(), (320, 320))

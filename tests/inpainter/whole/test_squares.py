@@ -114,7 +114,7 @@ def test_what_a_large_face_shows_is_painted_again_at_the_photos_own_resolution()
     hole = np.zeros((900, 900), np.bool_)
     hole[400:406, 50:850] = True
     face = Frame(150 + 150j, cmath.rect(600, 0.1))
-    once, (first, *others) = plan(hole, [face], 128), plan(hole, [face], 128, twice=True)
+    once, (first, *others) = plan(hole, [face], 128), plan(hole, [face], 128, ours=True)
     assert first.frame == face
     assert not first.again
     again = [square for square in others if square.again]
@@ -129,8 +129,8 @@ def test_what_a_large_face_shows_is_painted_again_at_the_photos_own_resolution()
 def test_what_no_smaller_square_shows_is_painted_once() -> None:
     hole = np.zeros((900, 900), np.bool_)
     hole[400:406, 50:850] = True
-    assert len(plan(hole, [Frame(400 + 350j, 130 + 0j)], 128, twice=True)) == len(
+    assert len(plan(hole, [Frame(400 + 350j, 130 + 0j)], 128, ours=True)) == len(
         plan(hole, [Frame(400 + 350j, 130 + 0j)], 128)
     )
     hole[300:600, 200:700] = True  # half of a face: less of it does not tell what it is
-    assert not any(s.again for s in plan(hole, [Frame(150 + 150j, 600 + 0j)], 128, twice=True))
+    assert not any(s.again for s in plan(hole, [Frame(150 + 150j, 600 + 0j)], 128, ours=True))

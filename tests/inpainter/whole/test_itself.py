@@ -1,0 +1,128 @@
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from skimage import data
+
+from simpaint.data.images import Pixels
+from simpaint.inpainter import Inpainter
+from simpaint.inpainter.whole import squares
+from simpaint.inpainter.whole.frames import Floats, Frame
+from simpaint.inpainter.whole.itself import filled_with_itself, paste_itself
+
+from ..tiny import Told
+
+Holes = NDArray[np.bool_]
+
+
+def disc(shape: tuple[int, ...], radius: float) -> Holes:
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    away = np.hypot(rows - shape[0] / 2, columns - shape[1] / 2)
+    return np.asarray(away < radius)
+
+
+def pattern(height: int, width: int, period: tuple[int, int]) -> Floats:
+    """Something that repeats itself, in colour."""
+    tile = np.random.default_rng(0).random((*period, 3))
+    smooth = gaussian_filter(tile, (period[0] / 10, period[0] / 10, 0), mode="wrap")
+    smooth = (smooth - smooth.min()) / np.ptp(smooth)
+    times = -(-height // period[0]), -(-width // period[1]), 1
+    return np.asarray(np.tile(smooth, times)[:height, :width], np.float32)
+
+
+@pytest.mark.parametrize(("side", "radius", "period"), [(160, 15, (18, 22)), (400, 48, (50, 64))])
+def test_a_pattern_goes_on(side: int, radius: float, period: tuple[int, int]) -> None:
+    photo = pattern(side, side, period)
+    hole = disc(photo.shape, radius)
+    coarse = np.asarray(gaussian_filter(photo, (period[0] / 8, period[0] / 8, 0)), np.float32)
+    whole = filled_with_itself(np.where(hole[..., None], coarse, photo), hole, hole, coarse)
+    np.testing.assert_array_equal(whole[~hole], photo[~hole])
+    assert np.abs(whole - photo)[hole].mean() < 0.1 * np.abs(coarse - photo)[hole].mean()
+
+
+def test_nothing_unknown_is_borrowed() -> None:
+    photo = pattern(150, 150, (18, 22))
+    hole = disc(photo.shape, 14)
+    unknown = hole.copy()
+    unknown[:, 100:] = unknown[110:] = True
+    photo[unknown] = (9.0, -9.0, 9.0)
+    whole = filled_with_itself(photo, hole, unknown, np.full_like(photo, 0.5))
+    assert -0.1 < whole[hole].min() < whole[hole].max() < 1.1
+
+
+def test_the_guide_decides_between_what_fits() -> None:
+    photo = np.full((120, 240, 3), 0.5, np.float32)
+    photo[:, 30:60], photo[:, 180:210] = 0.0, 1.0  # a dark and a bright bar
+    rows, columns = np.mgrid[:120, :240]
+    photo += 0.05 * np.sin(rows / 3 + columns / 5)[..., None].astype(np.float32)
+    hole = disc(photo.shape, 13)
+    dark = filled_with_itself(photo, hole, hole, np.full_like(photo, 0.1))
+    bright = filled_with_itself(photo, hole, hole, np.full_like(photo, 0.9))
+    assert dark[hole].mean() <= bright[hole].mean()
+
+
+def test_where_nothing_can_be_borrowed_the_guide_is_taken_in_the_photos_colour() -> None:
+    photo = np.full((40, 40, 3), 0.25, np.float32)
+    hole = disc(photo.shape, 17)
+    guide = pattern(40, 40, (10, 10))
+    whole = filled_with_itself(photo, hole, hole, guide)
+    assert np.corrcoef(whole[hole].ravel(), guide[hole].ravel())[0, 1] > 0.8
+    assert np.isfinite(whole).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 30), (5, 7), (9, 9), (30, 12)])
+def test_photos_of_any_size(shape: tuple[int, int]) -> None:
+    photo = np.random.default_rng(0).random((*shape, 3), np.float32)
+    for known in range(min(3, photo[..., 0].size)):
+        hole = np.ones(shape, np.bool_)
+        hole.flat[:known] = False
+        whole = filled_with_itself(photo, hole, hole, np.full_like(photo, 0.5))
+        np.testing.assert_array_equal(whole[~hole], photo[~hole])
+        assert np.isfinite(whole).all()
+
+
+@pytest.mark.parametrize(("dtype", "white"), [(np.uint8, 255), (np.uint16, 65535), (np.float32, 1)])
+def test_only_a_paintings_own_pixels_are_written(dtype: type[np.generic], white: float) -> None:
+    photo = (pattern(120, 140, (18, 22)) * white).astype(dtype)
+    unknown = disc(photo.shape[:2], 14)
+    box = slice(40, 60), slice(50, 70)
+    own = unknown[box] & (np.arange(20) % 3 > 0)
+    canvas = photo.copy()
+    canvas[unknown] = 0
+    before = canvas.copy()
+    whole = np.full((64, 64, 3), 0.5, np.float32)
+    paste_itself(canvas, white, Frame(0j, 120 + 0j), whole, (box, own), unknown)
+    written = np.zeros_like(unknown)
+    written[box] = own
+    np.testing.assert_array_equal(canvas[~written], before[~written])
+    off = np.abs(canvas.astype(float) - photo.astype(float))[written].mean() / white
+    assert off < 0.05
+
+
+@pytest.fixture(scope="module")
+def wall() -> Pixels:
+    brick: Any = data.brick  # scikit-image has no types; the photo is in the public domain
+    return np.asarray(np.repeat(brick()[:, :, None], 3, 2)[:400], np.uint8)
+
+
+def test_a_wall_is_as_sharp_in_its_hole_as_around_it(
+    wall: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hole = disc(wall.shape[:2], 45)
+    off, sharp = [], []
+    for share in (9.0, squares._DEEP):
+        monkeypatch.setattr(squares, "_DEEP", share)
+        inpainter = Inpainter.load(k=0, device="cpu")
+        inpainter._finder = Told()
+        result = inpainter(wall, hole)
+        painted = np.asarray(result.photo, np.float32)
+        np.testing.assert_array_equal(painted[~hole], wall[~hole])
+        off.append(np.abs(painted - wall)[hole].mean())
+        steps = np.diff(painted, axis=1)[hole[:, 1:] & hole[:, :-1]]
+        sharp.append(np.square(steps).mean())
+    truth = np.diff(wall.astype(np.float32), axis=1)[hole[:, 1:] & hole[:, :-1]]
+    assert sharp[0] < 0.4 * np.square(truth).mean()
+    assert 0.7 < sharp[1] / np.square(truth).mean() < 1.3
+    assert off[1] < 1.1 * off[0]

@@ -1,0 +1,58 @@
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from simpaint.inpainter.whole.seams import least_seams
+
+
+def energy(labels: Tensor, costs: Tensor, pictures: Tensor, hole: Tensor, weight: float) -> float:
+    """What is to be small, as the docstring has it, pixel by pixel."""
+    height, width = hole.shape
+    total = 0.0
+    for y, x in itertools.product(range(height), range(width)):
+        if not hole[y, x]:
+            continue
+        total += float(costs[y, x, labels[y, x]])
+        for down, right in ((0, 1), (1, 0)):
+            v, u = y + down, x + right
+            if v < height and u < width and hole[v, u]:
+                a, b = labels[y, x], labels[v, u]
+                for place in (pictures[y, x], pictures[v, u]):
+                    total += weight * float((place[a] - place[b]).square().sum())
+    return total
+
+
+@pytest.mark.parametrize("shape", [(1, 6), (6, 1)])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_best_of_all_is_found_where_pixels_stand_in_a_row(
+    shape: tuple[int, int], seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    costs = torch.rand(*shape, 3, generator=generator)
+    pictures = torch.rand(*shape, 3, 3, generator=generator)
+    hole = torch.ones(shape, dtype=torch.bool)
+    found = energy(least_seams(costs, pictures, hole, 0.7), costs, pictures, hole, 0.7)
+    every = (torch.tensor(labels).view(shape) for labels in itertools.product(range(3), repeat=6))
+    assert found == pytest.approx(min(energy(e, costs, pictures, hole, 0.7) for e in every))
+
+
+def test_seams_run_where_pictures_are_alike() -> None:
+    height, width = 12, 20
+    pictures = torch.zeros(height, width, 2, 3)
+    pictures[:, :, 1] = 1.0  # they differ
+    pictures[:, 13, 1] = pictures[:, 14, 1] = 0  # but here
+    costs = torch.full((height, width, 2), 0.01)
+    costs[:, 0, 1] = costs[:, -1, 0] = 9.0  # one is wanted on the left, the other on the right
+    labels = least_seams(costs, pictures, torch.ones(height, width, dtype=torch.bool), 8.0)
+    assert not labels[:, :14].any()
+    assert labels[:, 14:].all()
+
+
+def test_holes_that_do_not_touch_do_not_know_each_other() -> None:
+    costs, pictures = torch.rand(5, 5, 2), torch.rand(5, 5, 2, 3)
+    hole = torch.zeros(5, 5, dtype=torch.bool)
+    hole[::2, ::2] = True
+    labels = least_seams(costs, pictures, hole, 100.0)
+    assert torch.equal(labels, costs.argmin(-1))

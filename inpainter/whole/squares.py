@@ -15,6 +15,7 @@ _CLOSER: Final = 0.9  # of a face's side: larger squares would show no more than
 _RIM: Final = 0.02  # of a face's square, where too little is seen around a pixel
 _SQUARE: Final = 1.1  # a photo's longer side over its shorter one, at most
 _NEAR: Final = 9  # pixels: holes that lie closer are painted together
+_BESIDE: Final = 1.5  # sides from a face's middle
 _DEEP: Final = 0.1  # of a square's side is a hole thick that networks fill with a smudge
 
 
@@ -29,7 +30,7 @@ class Square(NamedTuple):
             taken for one: a portrait whose face the hole hides.
         again: whether its pixels were painted in a face's square before, which is now their coarse
             picture.
-        deep: whether its hole is so thick, and shows no face, that the photo itself fills it best.
+        deep: whether its hole is thick and not beside a face: the photo itself fills it best.
     """
 
     frame: Frame
@@ -66,12 +67,17 @@ def plan(
         others = [s._replace(face=_is_portrait(s.frame, hole.shape)) for s in others]
     if not ours:
         return [*squares, *others]
-    others = [s._replace(deep=not s.face and _is_deep(s)) for s in others]
+    others = [s._replace(deep=not s.face and _is_deep(s, faces)) for s in others]
     return [*squares, *others, *_closer(squares, hole.shape, size)]
 
 
-def _is_deep(square: Square) -> bool:
-    return thickness(square.own) >= _DEEP * abs(square.frame.side)
+def _is_deep(square: Square, faces: Sequence[Frame]) -> bool:
+    """Whether its hole is thick; networks that know faces know necks and hair beside them, too."""
+    rows, columns = square.box
+    middle = complex(columns.start + columns.stop, rows.start + rows.stop) / 2
+    away = [(middle - face.centre) / face.side for face in faces]
+    beside = any(max(abs(place.real), abs(place.imag)) < _BESIDE for place in away)
+    return not beside and thickness(square.own) >= _DEEP * abs(square.frame.side)
 
 
 def _closer(squares: Sequence[Square], shape: tuple[int, ...], size: int) -> Iterator[Square]:

@@ -134,3 +134,16 @@ def test_what_no_smaller_square_shows_is_painted_once() -> None:
     )
     hole[300:600, 200:700] = True  # half of a face: less of it does not tell what it is
     assert not any(s.again for s in plan(hole, [Frame(150 + 150j, 600 + 0j)], 128, ours=True))
+
+
+def test_deep_holes_are_thick_and_not_beside_a_face() -> None:
+    hole = np.zeros((600, 900), np.bool_)
+    hole[300:304, 20:200] = True  # a scratch
+    hole[100:200, 500:580] = True  # a stranger
+    squares = plan(hole, [], 128, ours=True)
+    assert {s.frame.centre.real > 400 for s in squares if s.deep} == {True}
+    assert {s.frame.centre.real > 400 for s in squares if not s.deep} == {False}
+    assert not any(s.deep for s in plan(hole, [], 128))  # Sim-K paints all of it
+    far, near = Frame(100 + 250j, 100 + 0j), Frame(450 + 150j, 80 + 0j)
+    assert any(s.deep for s in plan(hole, [far], 128, ours=True))
+    assert not any(s.deep for s in plan(hole, [far, near], 128, ours=True))

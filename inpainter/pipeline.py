@@ -32,7 +32,7 @@ from .painters import (
 )
 from .whole.canvas import Canvas, Mask, Photo, open_canvas
 from .whole.each import for_each
-from .whole.find_faces import FaceFinder, default_finder, find_faces
+from .whole.find_faces import FaceFinder, default_finder, find_faces, people
 from .whole.frames import Frame, cut, cut_hole
 from .whole.itself import paste_itself
 from .whole.paste import match_border, paste
@@ -70,7 +70,7 @@ class Result:
             are the input's.
         holes: (P, 1, S, S), 1 = hole, of each square.
         coarse: (P, 3, S, S), the coarse network's pictures.
-        painted: (P, 3, S, S), the final network's.
+        painted: (P, 3, S, S), the final network's, or in deep holes the photo itself, moved.
         neighbors: (P, K, 3, S, S), what was borrowed from.
         scores: (P, K), their cosines to the coarse pictures.
         ids: (P, K), their ids in the database.
@@ -297,14 +297,23 @@ class Inpainter:
         # Sim-K does not look at a coarse picture, and paints all alone, as in the paper.
         ours = isinstance(self._network, CopyUNet)
         squares = plan(canvas.hole, faces, self.size, ours=ours)
-        return _Work(canvas, squares, canvas.rng(self.seed))
+        barred = np.zeros_like(canvas.hole)
+        if any(square.deep for square in squares):
+            barred = people(canvas.as_bytes(), canvas.hole, self._finder)
+        return _Work(canvas, squares, barred, canvas.rng(self.seed))
 
 
 class _Work:
     """One photo being painted, square by square."""
 
-    def __init__(self, canvas: Canvas, squares: list[Square], rng: np.random.Generator) -> None:
-        self.canvas, self.squares, self.rng = canvas, squares, rng
+    def __init__(
+        self,
+        canvas: Canvas,
+        squares: list[Square],
+        barred: NDArray[np.bool_],
+        rng: np.random.Generator,
+    ) -> None:
+        self.canvas, self.squares, self.barred, self.rng = canvas, squares, barred, rng
         self._tone = tone_of(canvas.pixels, canvas.white, ~canvas.hole)
         self._again = np.zeros_like(canvas.hole)  # what is painted, but will be again
         for square in squares:
@@ -335,7 +344,7 @@ class _Work:
         whole = match_border(out, known, hole[0].numpy() > 0)
         own, unknown = (square.box, square.own), self._unknown(turn)
         if square.deep:
-            paste_itself(canvas.pixels, canvas.white, square.frame, whole, own, unknown)
+            paste_itself(canvas.pixels, canvas.white, square, whole, unknown, self.barred)
             filled = self._seen(square.frame, len(out))
             painted = painted._replace(photos=composite(filled, picture, hole))
         else:

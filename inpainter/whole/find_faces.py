@@ -54,6 +54,8 @@ _THRESHOLD: Final = -0.6
 # Log-odds. Of 88 boxes in 55 photos 78 hold a face, all but a blurred one above it; the others are
 # below 4.
 _SURE: Final = 5.0
+# Of a person, in the face's frame: corners of a box.
+_BODY: Final = np.array([-0.6 - 0.4j, 1.6 - 0.4j, 1.6 + 4j, -0.6 + 4j])
 _SAME: Final = 0.6  # sides, between the centres of what is one face
 
 
@@ -234,6 +236,25 @@ def all_faces(photo: Pixels, finder: FaceFinder) -> list[Frame]:
     """The faces of a photo without holes, uint8 RGB (H, W, 3), the surest first; small ones too."""
     nowhere = np.zeros(photo.shape[:2], np.bool_)
     return [face.frame for face in _distinct(search(photo, nowhere, finder, _SCAN))]
+
+
+def people(photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder) -> NDArray[np.bool_]:
+    """Where people are, roughly: their faces, and what is beside and below.
+
+    Args:
+        photo: uint8 RGB (H, W, 3), the hole filled somehow.
+        hole: (H, W).
+        finder: the detector.
+
+    Returns:
+        (H, W); of those who face the camera only.
+    """
+    there = np.zeros(hole.shape, np.uint8)
+    for face in _distinct(search(photo, hole, finder)):
+        corners = face.frame.corner + face.frame.side * _BODY
+        polygon = np.stack([corners.real, corners.imag], 1).round().astype(np.int32)
+        cv2.fillConvexPoly(there, polygon, 1)
+    return there.view(np.bool_)
 
 
 def _surroundings(hole: NDArray[np.bool_]) -> list[tuple[Box, _Look]]:

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .frames import Floats, Frame, lift
+from .frames import Floats, lift
 from .membrane import membrane
 from .offsets import usual_offsets
 from .seams import least_seams
-from .squares import thickness
+from .squares import Square
 
 Box = tuple[slice, slice]
 Holes = NDArray[np.bool_]
@@ -28,7 +28,7 @@ _Kind = TypeVar("_Kind", bound=np.generic)
 
 _THICK: Final = 48  # pixels: where a hole is thicker, seams are looked for at a reduced size
 _REACH: Final = 2  # thicknesses around the hole are looked at, but as many pixels at the least:
-_LEAST_REACH: Final = 48
+_LEAST_REACH: Final = 48  # reduced
 _PICTURES: Final = 20
 _LEAST: Final = 1 / 3  # of the hole's thickness: shorter offsets show the hole itself
 _SEEN: Final = 0.3  # of the hole must a picture show
@@ -36,13 +36,13 @@ _SEAM: Final = 8.0  # weights of the energy's terms
 _GUIDE: Final = 0.03
 _NO_PICTURE: Final = 1e2  # costs more than any
 _UNKNOWN: Final = 1e3
-_FAINT: Final = np.float32(1e-4)  # the guide's weight where copies show something
+_FAINT: Final = np.float32(1e-4)  # the smooth filling's weight where copies show something
 _SOFT: Final = 2.0  # reduced pixels: what is smoother counts as colour, and goes over softly
 _WHOLE: Final = 0.999  # of a reduced pixel is known
 _PART: Final = 0.25
 _RIM: Final = 2  # reduced pixels around a hole tell which colours it should meet
 _AROUND: Final = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)]
-_POINTS: Final = 2000  # of the rim tell where exactly a copy belongs
+_POINTS: Final = 100_000  # of the rim, times tries, tell where exactly a copy belongs
 _FEWEST: Final = 50
 _SQUARE: Final = np.ones((3, 3), np.uint8)
 _CROSS: Final = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32)
@@ -51,63 +51,68 @@ _CROSS: Final = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32)
 def paste_itself(
     canvas: NDArray[Any],
     white: float,
-    frame: Frame,
+    square: Square,
     whole: Floats,
-    own: tuple[Box, Holes],
     unknown: Holes,
+    barred: Holes,
 ) -> None:
-    """Write moved copies of a photo over the pixels that are a painting's own.
+    """Write moved copies of a photo over the pixels that are a square's own.
 
     Args:
-        canvas: (H, W, 3), changed in place.
+        canvas: (H, W, 3), changed in place; what is unknown is filled smoothly.
         white: its value of white.
-        frame: where the painting lies.
-        whole: (S, S, 3) in [0, 1], the painting, which tells coarsely what is in the hole.
-        own: the pixels to write, as a box of the canvas and (h, w) inside it.
+        square: of a deep hole.
+        whole: (S, S, 3) in [0, 1], what networks painted in it.
         unknown: (H, W): all pixels that are not known yet, its own ones included.
+        barred: (H, W): what else is not to be copied, as people are not.
     """
-    box, mask = own
-    thick = thickness(mask)
+    thick = square.thick
     pad = round(max(_REACH * thick, _LEAST_REACH / _scale(thick)))
-    around = _wider(box, pad, unknown.shape)
+    around = _wider(square.box, pad, unknown.shape)
+    inner = _within(square.box, around)
     hole = np.zeros([part.stop - part.start for part in around], np.bool_)
-    hole[_within(box, around)] = mask
+    hole[inner] = square.own
     photo = canvas[around].astype(np.float32) / white
-    filled = filled_with_itself(photo, hole, unknown[around], lift(whole, frame, around))
+    guide = photo.copy()
+    guide[inner] = lift(whole, square.frame, square.box)
+    filled = filled_with_itself(photo, hole, unknown[around], barred[around], guide, thick)
     values = filled[hole].clip(0, 1) * white
     if canvas.dtype.kind == "u":
         values = np.rint(values)
-    canvas[box][mask] = values
+    canvas[square.box][square.own] = values
 
 
-def filled_with_itself(photo: Floats, hole: Holes, unknown: Holes, guide: Floats) -> Floats:
+def filled_with_itself(
+    photo: Floats, hole: Holes, unknown: Holes, barred: Holes, guide: Floats, thick: float
+) -> Floats:
     """Fill a hole with moved copies of the photo around it.
 
     Args:
-        photo: (H, W, 3) in [0, 1].
+        photo: (H, W, 3) in [0, 1], its hole filled smoothly, and left so where nothing is to copy.
         hole: (H, W), what to fill.
-        unknown: (H, W): what cannot be borrowed, the hole included.
-        guide: (H, W, 3), a coarse picture of what is in the hole. Softly, it decides which copies
-            are taken; where there are none it is taken itself.
+        unknown: (H, W), the hole included.
+        barred: (H, W): what is known, but not to be borrowed.
+        guide: (H, W, 3), a coarse picture, which decides softly which copies are taken.
+        thick: pixels across the hole, or across the one that it is a part of.
 
     Returns:
         (H, W, 3) float32, changed in the hole alone.
     """
-    thick = thickness(hole)
     scale = _scale(thick)
     small, share = _reduced(photo, ~unknown, scale)
     missing = share < _WHOLE
+    closed = missing | (_resized(barred.astype(np.float32), missing.shape) > 0)
     inside = (_resized(hole.astype(np.float32), missing.shape) > 0) & missing
-    coarse = _resized(guide, missing.shape)
-    soft = _soft(small, ~missing)
+    soft, smooth = _soft(small, ~missing), _resized(photo, missing.shape)
+    wanted = np.asarray(cv2.GaussianBlur(_resized(guide, missing.shape), (0, 0), _SOFT), np.float32)
     least = max(4, int(_LEAST * thick * scale))
-    offsets, labels = _chosen(small, soft, inside, missing, coarse, least)
+    offsets, labels = _chosen(small, soft, inside, missing, closed, smooth, wanted, least)
 
     box = _wider(_box(hole), round(_RIM / scale), hole.shape)
     rim = _dilated(hole, round(_RIM / scale)) & ~unknown
     if scale < 1:
         offsets = _at_full_size(photo, unknown, rim, offsets, labels, scale)
-    copies, shown = _joined(photo, soft, unknown, guide, box, offsets, labels)
+    copies, shown = _joined(photo, soft, unknown | barred, box, offsets, labels)
     copies += _shift(photo[box] - copies, rim[box] & shown, scale)
     out: Floats = photo.copy()
     out[box][hole[box]] = copies[hole[box]]
@@ -119,28 +124,34 @@ def _scale(thick: float) -> float:
 
 
 def _chosen(
-    photo: Floats, soft: Floats, hole: Holes, unknown: Holes, guide: Floats, least: int
+    photo: Floats,
+    soft: Floats,
+    hole: Holes,
+    unknown: Holes,
+    closed: Holes,
+    smooth: Floats,
+    wanted: Floats,
+    least: int,
 ) -> tuple[Labels, Labels]:
     """The offsets (n, 2) that are borrowed from, and for each pixel (H, W) its number, or n."""
     near = np.zeros_like(hole)
     near[_wider(_box(hole), _LEAST_REACH, hole.shape)] = True
     box = _wider(_box(hole), 1, hole.shape)  # the known pixels beside the hole, too
-    wanted = cv2.GaussianBlur(guide, (0, 0), _SOFT)[box]
     pictures: list[Floats] = []
     costs: list[Floats] = []
     kept: list[NDArray[np.int64]] = []
-    offsets = usual_offsets(photo, unknown, near, least)
+    offsets = usual_offsets(photo, closed, near, least)
     for offset in [*offsets, *np.multiply(_AROUND, hole[box].shape)]:
-        seen = ~_moved(unknown, box, offset, beyond=True)
+        seen = ~_moved(closed, box, offset, beyond=True)
         if len(kept) < _PICTURES and seen[hole[box]].mean() >= _SEEN:
             picture = _moved(photo, box, offset)
             off = np.square(picture - photo[box]).sum(2) * (seen & ~unknown[box])
             rim = cv2.filter2D(off, -1, _CROSS, borderType=cv2.BORDER_CONSTANT)
-            cost = _GUIDE * np.square(_moved(soft, box, offset) - wanted).sum(2) + _SEAM * rim
+            cost = _GUIDE * np.square(_moved(soft, box, offset) - wanted[box]).sum(2) + _SEAM * rim
             pictures.append(picture)
             costs.append(np.where(seen, cost, _UNKNOWN).astype(np.float32))
             kept.append(offset)
-    pictures.append(guide[box])
+    pictures.append(smooth[box])
     costs.append(np.full(hole[box].shape, _NO_PICTURE, np.float32))
     energies, colours = (torch.from_numpy(np.stack(parts, 2)) for parts in (costs, pictures))
     labels = np.empty(hole.shape, np.int64)
@@ -170,7 +181,8 @@ def _at_full_size(
     tries = np.argwhere(np.ones((2 * reach + 1, 2 * reach + 1))) - reach
     tries = tries[np.argsort(np.abs(tries).sum(1), kind="stable")]
     points = np.argwhere(rim)
-    points = np.random.default_rng(0).permutation(points)[:_POINTS]
+    count = max(_FEWEST, _POINTS // len(tries))
+    points = np.random.default_rng(0).permutation(points)[:count]
     small = np.minimum((points * scale).astype(np.int64), np.array(labels.shape) - 1)
     owners = labels[tuple(small.T)]
     found = np.rint(offsets / scale).astype(np.int64)
@@ -191,8 +203,7 @@ def _at_full_size(
 def _joined(
     photo: Floats,
     soft: Floats,
-    unknown: Holes,
-    guide: Floats,
+    closed: Holes,
     box: Box,
     offsets: Labels,
     labels: Labels,
@@ -202,18 +213,17 @@ def _joined(
     Args:
         photo: (H, W, 3).
         soft: its colours, reduced.
-        unknown: (H, W).
-        guide: (H, W, 3).
+        closed: (H, W), what is not to be copied.
         box: in the photo.
         offsets: (n, 2), of the copies.
-        labels: which of them is wanted where, reduced; n is the guide.
+        labels: which of them is wanted where, reduced; n leaves the photo as it is.
 
     Returns:
         (h, w, 3), and where they show what is known: (h, w).
     """
-    size = unknown.shape[::-1]
+    size = closed.shape[::-1]
     colours = np.asarray(cv2.resize(soft, size), np.float32)
-    joined, details = _FAINT * guide[box], np.zeros_like(photo[box])
+    joined, details = _FAINT * photo[box], np.zeros_like(photo[box])
     total, most = np.full(joined.shape[:2], _FAINT), np.zeros(joined.shape[:2], np.float32)
     shown = np.zeros(joined.shape[:2], np.bool_)
     for label in np.unique(labels):
@@ -221,9 +231,9 @@ def _joined(
         share = np.asarray(cv2.resize(mine, size))[box]
         weight = np.asarray(cv2.resize(cv2.GaussianBlur(mine, (0, 0), _SOFT), size))[box]
         if label == len(offsets):
-            seen, colour, detail = np.ones_like(shown), guide[box], np.zeros_like(joined)
+            seen, colour, detail = np.ones_like(shown), photo[box], np.zeros_like(joined)
         else:
-            seen = ~_moved(unknown, box, offsets[label], beyond=True)
+            seen = ~_moved(closed, box, offsets[label], beyond=True)
             colour = _moved(colours, box, offsets[label])
             detail = (_moved(photo, box, offsets[label]) - colour) * seen[..., None]
         joined += (weight * seen)[..., None] * colour

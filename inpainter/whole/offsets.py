@@ -15,6 +15,7 @@ _DIMENSIONS: Final = 24  # of patches, by their principal components
 _SAMPLE: Final = 3000  # patches tell the components
 _ASKED: Final = 1500  # patches are compared with all
 _AT_ONCE: Final = 512
+_SAME: Final = 1e-6  # squared: patches that are as near are taken in their order
 _PEAK: Final = np.ones((5, 5), np.uint8)
 
 
@@ -30,7 +31,7 @@ def usual_offsets(
     Args:
         photo: (H, W, 3) in [0, 1].
         unknown: (H, W); patches that touch it are not looked at.
-        near: (H, W), where patches are asked for their neighbors.
+        near: (H, W), where patches that are asked for their neighbors have their top left corner.
         least: of the longer component, in pixels: what overlaps always resembles.
 
     Returns:
@@ -55,10 +56,11 @@ def usual_offsets(
     asked = numbers[whole & torch.from_numpy(near)[: whole.shape[0], : whole.shape[1]]]
     asked = asked[:: max(1, -(-len(asked) // _ASKED))]
     counts = np.zeros((2 * height + 1, 2 * width + 1), np.float32)
-    distances = torch.empty(min(_AT_ONCE, len(asked)), count + 1)
+    distances = torch.empty(min(_AT_ONCE, len(asked)), count + 1, dtype=torch.float64)
     for some in torch.split(asked, _AT_ONCE):
         theirs = distances[: len(some)]
         torch.addmm(squares, patches[some], patches.T, alpha=-2, out=theirs)
+        theirs.add_(squares[some, None]).clamp_(min=_SAME)
         theirs.scatter_(1, close[rows[some], columns[some]].flatten(1), torch.inf)
         least_far, nearest = theirs.min(1)
         some, nearest = some[least_far < torch.inf], nearest[least_far < torch.inf]
@@ -73,7 +75,8 @@ def usual_offsets(
 def _principal(patches: torch.Tensor) -> torch.Tensor:
     """Patches (n, d) as their principal components (n, c)."""
     if not len(patches):
-        return patches
+        return patches.double()
+    patches = patches.double()  # so that no rounding, which threads change, tells who is nearest
     centred = patches - patches.mean(0)
     sample = centred[:: -(-len(patches) // _SAMPLE)]
     _, axes = torch.linalg.eigh(sample.T @ sample)

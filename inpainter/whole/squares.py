@@ -30,6 +30,8 @@ class Square(NamedTuple):
             taken for one: a portrait whose face the hole hides.
         again: whether its pixels were painted in a face's square before, which is now their coarse
             picture.
+        thick: the diameter of the largest circle in the hole at its own pixels, in the photo's; a
+            circle may reach beyond the photo. 0 for faces.
         deep: whether its hole is thick and not beside a face: the photo itself fills it best.
     """
 
@@ -38,6 +40,7 @@ class Square(NamedTuple):
     own: NDArray[np.bool_]
     face: bool = False
     again: bool = False
+    thick: float = 0.0
     deep: bool = False
 
 
@@ -56,7 +59,7 @@ def plan(
         ours: for our own network. What is painted with a face is painted again in such squares,
             last, where they are smaller than the face's: where 23 faces of 111 to 314 pixels were
             scratched, they are a quarter nearer to the truth so, and have nine tenths of its
-            sharpness, not six. And deep holes without a face are told.
+            sharpness, not six. And squares of deep holes are marked so.
     """
     rest = hole.copy()
     squares = _of_faces(rest, faces)
@@ -67,17 +70,17 @@ def plan(
         others = [s._replace(face=_is_portrait(s.frame, hole.shape)) for s in others]
     if not ours:
         return [*squares, *others]
-    others = [s._replace(deep=not s.face and _is_deep(s, faces)) for s in others]
+    others = [s._replace(deep=not s.face and _is_deep(s, faces, size)) for s in others]
     return [*squares, *others, *_closer(squares, hole.shape, size)]
 
 
-def _is_deep(square: Square, faces: Sequence[Frame]) -> bool:
+def _is_deep(square: Square, faces: Sequence[Frame], size: int) -> bool:
     """Whether its hole is thick; networks that know faces know necks and hair beside them, too."""
     rows, columns = square.box
     middle = complex(columns.start + columns.stop, rows.start + rows.stop) / 2
     away = [(middle - face.centre) / face.side for face in faces]
     beside = any(max(abs(place.real), abs(place.imag)) < _BESIDE for place in away)
-    return not beside and thickness(square.own) >= _DEEP * abs(square.frame.side)
+    return not beside and square.thick >= _DEEP * max(abs(square.frame.side), size)
 
 
 def _closer(squares: Sequence[Square], shape: tuple[int, ...], size: int) -> Iterator[Square]:
@@ -126,12 +129,6 @@ def _square(frame: Frame, own: NDArray[np.bool_], top: int = 0, left: int = 0) -
     return Square(frame, box, own[inner].copy())
 
 
-def thickness(hole: NDArray[np.bool_]) -> float:
-    """The diameter of the largest circle in a hole (h, w), in pixels."""
-    padded = np.pad(hole, 1).view(np.uint8)
-    return 2 * float(cv2.distanceTransform(padded, cv2.DIST_L2, 3).max())
-
-
 def _of_rest(rest: NDArray[np.bool_], size: int) -> list[Square]:
     if not rest.any():
         return []
@@ -146,14 +143,16 @@ def _of_rest(rest: NDArray[np.bool_], size: int) -> list[Square]:
     for number, (x, y, width, height, _) in enumerate(boxes[1:], 1):
         part = slice(y, y + height), slice(x, x + width)
         own = near[part].view(np.bool_) & (labels[part] == number)
-        thickness = 2 * float(depth[part][own].max())
+        deep = np.where(own, depth[part], np.float32(0))
+        thick = 2 * float(deep.max())
         left, top = before + int(x), above + int(y)
-        side = _side(thickness, max(width, height), rest.shape, size)
+        side = _side(thick, max(width, height), rest.shape, size)
         if max(width, height) <= side:
             frame = _around((left + width / 2, top + height / 2), side, rest.shape)
-            squares.append(_square(frame, own, top, left))
+            square = _square(frame, own, top, left)
+            squares.append(square._replace(thick=thick))
         else:
-            squares += _tiles(own, (left, top), side, rest.shape)
+            squares += _tiles(own, deep, (left, top), side, rest.shape)
     return _joined(squares, rest.shape)
 
 
@@ -162,11 +161,12 @@ def _joined(squares: Sequence[Square], shape: tuple[int, ...]) -> list[Square]:
     several = [frame for frame, n in Counter(square.frame for square in squares).items() if n > 1]
     joined = [square for square in squares if square.frame not in several]
     for frame in several:
-        own = np.zeros(shape, np.bool_)
+        own, thick = np.zeros(shape, np.bool_), []
         for square in squares:
             if square.frame == frame:
                 own[square.box] |= square.own
-        joined.append(_square(frame, own))
+                thick.append(square.thick)
+        joined.append(_square(frame, own)._replace(thick=max(thick)))
     return joined
 
 
@@ -179,7 +179,11 @@ def _side(thickness: float, extent: int, shape: tuple[int, ...], size: int) -> i
 
 
 def _tiles(
-    own: NDArray[np.bool_], corner: tuple[int, int], side: int, shape: tuple[int, ...]
+    own: NDArray[np.bool_],
+    depth: NDArray[np.float32],
+    corner: tuple[int, int],
+    side: int,
+    shape: tuple[int, ...],
 ) -> list[Square]:
     """Squares along a long hole; each owns the pixels in its central half."""
     left, top = corner
@@ -190,7 +194,11 @@ def _tiles(
             mine = own[y : y + cell, x : x + cell]
             if mine.any():
                 frame = _around((left + x + cell / 2, top + y + cell / 2), side, shape)
-                squares.append(_square(frame, mine, top + y, left + x))
+                # The edge of a thick part may lie in a tile beside its middle.
+                beside = depth[max(0, y - cell // 2) : y + cell + cell // 2]
+                most = beside[:, max(0, x - cell // 2) : x + cell + cell // 2].max()
+                square = _square(frame, mine, top + y, left + x)
+                squares.append(square._replace(thick=2 * float(most)))
     return squares
 
 

@@ -15,10 +15,13 @@ from simpaint.inpainter.whole.find_faces import (
     FaceFinder,
     default_finder,
     find_faces,
+    people,
     surest_face,
 )
 from simpaint.inpainter.whole.frames import Frame, cut
 from simpaint.inpainter.whole.hidden import _parts
+
+from ..tiny import Told
 
 FACES = Path(__file__).parents[4] / "shared" / "data" / "faces" / "val"
 EYES = (153 + 101j, 197 + 103j)  # (x, y) in the photo below, set by eye
@@ -194,3 +197,14 @@ def test_training_photos_are_their_own_frame(name: str) -> None:
     assert len(frames) >= 9
     assert abs(np.median([frame.corner.real for frame in frames])) < 0.06
     assert np.median([abs(frame.side) for frame in frames]) == pytest.approx(1, abs=0.1)
+
+
+def test_people_are_where_their_faces_are_and_below() -> None:
+    photo = np.zeros((400, 600, 3), np.uint8)
+    nowhere = np.zeros((400, 600), np.bool_)
+    there = people(photo, nowhere, Told(Frame(0.25 + 0.1j, 0.1 + 0j), Frame(0.8 + 0.4j, 0.05 + 0j)))
+    for row, column in ((90, 180), (250, 180), (255, 495), (330, 495)):
+        assert there[row, column]
+    for row, column in ((90, 300), (390, 180), (100, 495), (255, 560)):
+        assert not there[row, column]
+    assert not people(photo, nowhere, Told()).any()

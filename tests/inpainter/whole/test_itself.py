@@ -1,5 +1,6 @@
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from simpaint.inpainter import Inpainter
 from simpaint.inpainter.whole import squares
 from simpaint.inpainter.whole.frames import Floats, Frame
 from simpaint.inpainter.whole.itself import filled_with_itself, paste_itself
+from simpaint.inpainter.whole.squares import Square
 
 from ..tiny import Told
 
@@ -32,12 +34,23 @@ def pattern(height: int, width: int, period: tuple[int, int]) -> Floats:
     return np.asarray(np.tile(smooth, times)[:height, :width], np.float32)
 
 
+def filled(
+    photo: Floats, hole: Holes, guide: Floats | float, barred: Holes | None = None
+) -> Floats:
+    """A photo whose hole was filled with grey before."""
+    known = np.where(hole[..., None], np.float32(0.5), photo)
+    barred = np.zeros_like(hole) if barred is None else barred
+    coarse = np.where(hole[..., None], np.float32(guide), photo)
+    thick = 2 * float(cv2.distanceTransform(hole.view(np.uint8), cv2.DIST_L2, 3).max())
+    return filled_with_itself(known, hole, hole, barred, coarse, min(thick, max(hole.shape)))
+
+
 @pytest.mark.parametrize(("side", "radius", "period"), [(160, 15, (18, 22)), (400, 48, (50, 64))])
 def test_a_pattern_goes_on(side: int, radius: float, period: tuple[int, int]) -> None:
     photo = pattern(side, side, period)
     hole = disc(photo.shape, radius)
     coarse = np.asarray(gaussian_filter(photo, (period[0] / 8, period[0] / 8, 0)), np.float32)
-    whole = filled_with_itself(np.where(hole[..., None], coarse, photo), hole, hole, coarse)
+    whole = filled(photo, hole, coarse)
     np.testing.assert_array_equal(whole[~hole], photo[~hole])
     assert np.abs(whole - photo)[hole].mean() < 0.1 * np.abs(coarse - photo)[hole].mean()
 
@@ -47,29 +60,39 @@ def test_nothing_unknown_is_borrowed() -> None:
     hole = disc(photo.shape, 14)
     unknown = hole.copy()
     unknown[:, 100:] = unknown[110:] = True
-    photo[unknown] = (9.0, -9.0, 9.0)
-    whole = filled_with_itself(photo, hole, unknown, np.full_like(photo, 0.5))
+    photo[unknown & ~hole] = (9.0, -9.0, 9.0)
+    photo[hole] = 0.5
+    whole = filled_with_itself(photo, hole, unknown, np.zeros_like(hole), photo, 28)
     assert -0.1 < whole[hole].min() < whole[hole].max() < 1.1
 
 
+def test_nothing_barred_is_borrowed() -> None:
+    photo = pattern(140, 280, (140, 140))  # the same on the left and on the right
+    hole, person = disc(photo.shape, 14), np.zeros((140, 280), np.bool_)
+    hole = np.roll(hole, 70, 1)
+    photo[np.roll(hole, -140, 1)] = (1.0, 0.0, 0.0)
+    person[:, :140] = True
+    for barred, red in ((None, True), (person, False)):
+        colours = filled(photo, hole, 0.5, barred)[hole].mean(0)
+        assert (colours[0] - colours[1] > 0.2) == red
+
+
 def test_the_guide_decides_between_what_fits() -> None:
-    photo = np.full((120, 240, 3), 0.5, np.float32)
-    photo[:, 30:60], photo[:, 180:210] = 0.0, 1.0  # a dark and a bright bar
-    rows, columns = np.mgrid[:120, :240]
-    photo += 0.05 * np.sin(rows / 3 + columns / 5)[..., None].astype(np.float32)
-    hole = disc(photo.shape, 13)
-    dark = filled_with_itself(photo, hole, hole, np.full_like(photo, 0.1))
-    bright = filled_with_itself(photo, hole, hole, np.full_like(photo, 0.9))
-    assert dark[hole].mean() <= bright[hole].mean()
+    photo = pattern(100, 180, (100, 60))  # three times the same
+    middle = disc((100, 180), 8)
+    photo[np.roll(middle, -60, 1)] = 0.0
+    photo[np.roll(middle, 60, 1)] = 1.0
+    hole = disc((100, 180), 14)
+    dark, bright = filled(photo, hole, 0.0), filled(photo, hole, 1.0)
+    assert dark[middle].mean() < 0.3
+    assert bright[middle].mean() > 0.7
 
 
-def test_where_nothing_can_be_borrowed_the_guide_is_taken_in_the_photos_colour() -> None:
-    photo = np.full((40, 40, 3), 0.25, np.float32)
+def test_where_nothing_can_be_borrowed_the_smooth_filling_stays() -> None:
+    photo = pattern(40, 40, (20, 20))
     hole = disc(photo.shape, 17)
-    guide = pattern(40, 40, (10, 10))
-    whole = filled_with_itself(photo, hole, hole, guide)
-    assert np.corrcoef(whole[hole].ravel(), guide[hole].ravel())[0, 1] > 0.8
-    assert np.isfinite(whole).all()
+    whole = filled(photo, hole, 0.9, ~hole)
+    np.testing.assert_allclose(whole, np.where(hole[..., None], 0.5, photo), atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 30), (5, 7), (9, 9), (30, 12)])
@@ -78,7 +101,7 @@ def test_photos_of_any_size(shape: tuple[int, int]) -> None:
     for known in range(min(3, photo[..., 0].size)):
         hole = np.ones(shape, np.bool_)
         hole.flat[:known] = False
-        whole = filled_with_itself(photo, hole, hole, np.full_like(photo, 0.5))
+        whole = filled(photo, hole, 0.5)
         np.testing.assert_array_equal(whole[~hole], photo[~hole])
         assert np.isfinite(whole).all()
 
@@ -90,10 +113,11 @@ def test_only_a_paintings_own_pixels_are_written(dtype: type[np.generic], white:
     box = slice(40, 60), slice(50, 70)
     own = unknown[box] & (np.arange(20) % 3 > 0)
     canvas = photo.copy()
-    canvas[unknown] = 0
+    canvas[unknown] = photo.mean()
     before = canvas.copy()
+    square = Square(Frame(0j, 120 + 0j), box, own, thick=28, deep=True)
     whole = np.full((64, 64, 3), 0.5, np.float32)
-    paste_itself(canvas, white, Frame(0j, 120 + 0j), whole, (box, own), unknown)
+    paste_itself(canvas, white, square, whole, unknown, np.zeros_like(unknown))
     written = np.zeros_like(unknown)
     written[box] = own
     np.testing.assert_array_equal(canvas[~written], before[~written])

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from simpaint.inpainter.whole.frames import Floats
 from simpaint.inpainter.whole.offsets import usual_offsets
@@ -58,3 +59,17 @@ def test_too_little_is_known(height: int, width: int) -> None:
     assert usual_offsets(photo, ~nothing(photo), ~nothing(photo), 4).shape == (0, 2)
     assert usual_offsets(photo, nothing(photo), nothing(photo), 4).shape == (0, 2)
     assert usual_offsets(photo, nothing(photo), ~nothing(photo), 30).shape == (0, 2)
+
+
+def test_threads_do_not_change_what_is_found() -> None:
+    photo = np.clip(2 * noise(90, 130), 0, 1)
+    photo[:40] = 1.0  # where all patches are the same
+    threads, found = torch.get_num_threads(), []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            found.append(usual_offsets(photo, nothing(photo), ~nothing(photo), 6))
+    finally:
+        torch.set_num_threads(threads)
+    one, two = found
+    np.testing.assert_array_equal(one, two)

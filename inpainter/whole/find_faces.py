@@ -20,7 +20,7 @@ from ...index_build.faces import dlib_models
 from ..checkpoint import load
 from .frames import Frame, reduced
 from .framing import Face, FramingNet, set_right
-from .hidden import Box, hidden_faces
+from .hidden import Bounds, hidden_faces
 
 # Where the detectors' boxes lie, two corners each, in the frames that landmarks give: means over
 # 299 and 288 of 300 whole photos (LFW). On the aligned crops boxes are cut off by the photo's edge.
@@ -211,7 +211,7 @@ def _looks(photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder) -> Iterat
 
 
 def _part(
-    photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder, box: Box, look: _Look
+    photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder, box: Bounds, look: _Look
 ) -> list[Face]:
     """What is found in a part of a photo."""
     left, top, right, bottom = box
@@ -257,7 +257,7 @@ def people(photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder) -> NDArra
     return there.view(np.bool_)
 
 
-def _surroundings(hole: NDArray[np.bool_]) -> list[tuple[Box, _Look]]:
+def _surroundings(hole: NDArray[np.bool_]) -> list[tuple[Bounds, _Look]]:
     """Where to look, and how: the whole photo, then ever closer."""
     height, width = hole.shape
     rows, columns = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))

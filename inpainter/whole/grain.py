@@ -14,6 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from .boxes import box_of
 from .frames import Floats
 
 _FEWEST: Final = 4  # patches; less tells nothing about grain
@@ -68,8 +69,7 @@ def grain(
     missing = float((there**2).mean()) - (0 if here is None else float((here**2).mean()))
     if missing <= 0:
         return np.zeros_like(painted)
-    rows, columns = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))
-    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    box = box_of(hole)
     height, width = hole[box].shape
     drawn = _noise_like(there, (max(height, 2 * side), max(width, 2 * side)), rng)
     noise = np.zeros_like(painted)

@@ -10,7 +10,7 @@ from ...data.images import Pixels
 from .frames import Frame, cut_hole, reduced, reduced_hole
 from .framing import Face, FramingNet, corrected, set_right
 
-Box: TypeAlias = tuple[int, int, int, int]
+Bounds: TypeAlias = tuple[int, int, int, int]
 """Left, top, right, bottom."""
 
 _LEAST: Final = 16  # pixels of a part's longer side: around less, texture is taken for tiny faces
@@ -45,7 +45,7 @@ def hidden_faces(network: FramingNet, photo: Pixels, hole: NDArray[np.bool_]) ->
     return [face for box in _parts(hole) for face in _around(network, photo, hole, box)]
 
 
-def _around(network: FramingNet, photo: Pixels, hole: NDArray[np.bool_], box: Box) -> list[Face]:
+def _around(network: FramingNet, photo: Pixels, hole: NDArray[np.bool_], box: Bounds) -> list[Face]:
     """Faces around a part of a hole, of which only the surroundings are looked at."""
     length = _length(box)
     reach = _REACH * length * np.array([-1, -1, 1, 1])
@@ -62,7 +62,7 @@ def _around(network: FramingNet, photo: Pixels, hole: NDArray[np.bool_], box: Bo
     ]
 
 
-def _guesses(corner: complex, box: Box, scale: float) -> list[Frame]:
+def _guesses(corner: complex, box: Bounds, scale: float) -> list[Frame]:
     """Frames of faces of which a part of a hole may hide much, in a reduced part of the photo."""
     left, top, right, bottom = box
     middle = scale * (complex(left + right, top + bottom) / 2 - corner)
@@ -74,7 +74,7 @@ def _guesses(corner: complex, box: Box, scale: float) -> list[Frame]:
     return frames
 
 
-def _parts(hole: NDArray[np.bool_]) -> list[Box]:
+def _parts(hole: NDArray[np.bool_]) -> list[Bounds]:
     """The box of a hole (H, W), and those of its largest parts; none of what is very small."""
     left, top, width, height = cv2.boundingRect(hole.view(np.uint8))
     boxes = [(left, top, left + width, top + height)]
@@ -91,6 +91,6 @@ def _parts(hole: NDArray[np.bool_]) -> list[Box]:
     return [box for box in boxes if _length(box) >= _LEAST]
 
 
-def _length(box: Box) -> int:
+def _length(box: Bounds) -> int:
     """Of the longer side."""
     return max(box[2] - box[0], box[3] - box[1])

@@ -15,13 +15,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .boxes import Box, box_of, wider, within
 from .frames import Floats, lift
 from .membrane import membrane
 from .offsets import usual_offsets
+from .paste import write
 from .seams import least_seams
 from .squares import Square
 
-Box = tuple[slice, slice]
 Holes = NDArray[np.bool_]
 Labels = NDArray[np.int64]
 _Kind = TypeVar("_Kind", bound=np.generic)
@@ -68,18 +69,15 @@ def paste_itself(
     """
     thick = square.thick
     pad = round(max(_REACH * thick, _LEAST_REACH / _scale(thick)))
-    around = _wider(square.box, pad, unknown.shape)
-    inner = _within(square.box, around)
+    around = wider(square.box, pad, unknown.shape)
+    inner = within(square.box, around)
     hole = np.zeros([part.stop - part.start for part in around], np.bool_)
     hole[inner] = square.own
     photo = canvas[around].astype(np.float32) / white
     guide = photo.copy()
     guide[inner] = lift(whole, square.frame, square.box)
     filled = filled_with_itself(photo, hole, unknown[around], barred[around], guide, thick)
-    values = filled[hole].clip(0, 1) * white
-    if canvas.dtype.kind == "u":
-        values = np.rint(values)
-    canvas[square.box][square.own] = values
+    write(canvas, white, square.box, square.own, filled[inner])
 
 
 def filled_with_itself(
@@ -108,7 +106,7 @@ def filled_with_itself(
     least = max(4, int(_LEAST * thick * scale))
     offsets, labels = _chosen(small, soft, inside, missing, closed, smooth, wanted, least)
 
-    box = _wider(_box(hole), round(_RIM / scale), hole.shape)
+    box = wider(box_of(hole), round(_RIM / scale), hole.shape)
     rim = _dilated(hole, round(_RIM / scale)) & ~unknown
     if scale < 1:
         offsets = _at_full_size(photo, unknown, rim, offsets, labels, scale)
@@ -135,15 +133,17 @@ def _chosen(
 ) -> tuple[Labels, Labels]:
     """The offsets (n, 2) that are borrowed from, and for each pixel (H, W) its number, or n."""
     near = np.zeros_like(hole)
-    near[_wider(_box(hole), _LEAST_REACH, hole.shape)] = True
-    box = _wider(_box(hole), 1, hole.shape)  # the known pixels beside the hole, too
+    near[wider(box_of(hole), _LEAST_REACH, hole.shape)] = True
+    box = wider(box_of(hole), 1, hole.shape)  # the known pixels beside the hole, too
     pictures: list[Floats] = []
     costs: list[Floats] = []
     kept: list[NDArray[np.int64]] = []
-    offsets = usual_offsets(photo, closed, near, least)
-    for offset in [*offsets, *np.multiply(_AROUND, hole[box].shape)]:
+    usual = usual_offsets(photo, closed, near, least)
+    for offset in [*usual, *np.multiply(_AROUND, hole[box].shape)]:
+        if len(kept) == _PICTURES:
+            break
         seen = ~_moved(closed, box, offset, beyond=True)
-        if len(kept) < _PICTURES and seen[hole[box]].mean() >= _SEEN:
+        if seen[hole[box]].mean() >= _SEEN:
             picture = _moved(photo, box, offset)
             off = np.square(picture - photo[box]).sum(2) * (seen & ~unknown[box])
             rim = cv2.filter2D(off, -1, _CROSS, borderType=cv2.BORDER_CONSTANT)
@@ -292,27 +292,3 @@ def _moved(
     if all(part.start < part.stop for part in there):
         out[tuple(here)] = picture[tuple(there)]
     return out
-
-
-def _box(hole: Holes) -> Box:
-    """The box of a hole."""
-    rows, columns = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-
-
-def _wider(box: Box, pad: int, shape: tuple[int, ...]) -> Box:
-    """A box with so many pixels more on each side, as far as there are any."""
-    rows, columns = (
-        slice(max(0, part.start - pad), min(length, part.stop + pad))
-        for part, length in zip(box, shape[:2], strict=True)
-    )
-    return rows, columns
-
-
-def _within(box: Box, outer: Box) -> Box:
-    """A box in the coordinates of one around it."""
-    rows, columns = (
-        slice(part.start - around.start, part.stop - around.start)
-        for part, around in zip(box, outer, strict=True)
-    )
-    return rows, columns

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .boxes import Box, box_of, wider, within
 from .frames import Floats, Frame, lift
 from .grain import grain, reach
 from .membrane import membrane
 
-Box = tuple[slice, slice]
 Holes = NDArray[np.bool_]
 
 _MARGIN: Final = 4  # pixels
@@ -35,7 +35,7 @@ def match_border(painted: Floats, photo: Floats, hole: Holes) -> Floats:
     """
     whole: Floats = photo.copy()
     if hole.any():
-        box = _around(hole)
+        box = wider(box_of(hole), _MARGIN, hole.shape)
         whole[box] = _matched(painted[box], photo[box], hole[box])
     return whole
 
@@ -50,15 +50,6 @@ def _matched(painted: Floats, photo: Floats, hole: Holes) -> Floats:
     rim = mask - cv2.erode(mask, _NEIGHBORS)
     cv2.copyTo(_near_mean(inside, rim == 0), rim, inside)
     return inside
-
-
-def _around(hole: Holes) -> Box:
-    """The box of a hole, with as many known pixels around it as are looked at."""
-    rows, columns = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))
-    return (
-        slice(max(0, int(rows[0]) - _MARGIN), int(rows[-1]) + 1 + _MARGIN),
-        slice(max(0, int(columns[0]) - _MARGIN), int(columns[-1]) + 1 + _MARGIN),
-    )
 
 
 def _near_mean(values: Floats, valid: Holes) -> Floats:
@@ -91,15 +82,8 @@ def paste(
     box, mask = own
     scale = abs(frame.side) / len(whole)  # of a frame's pixel, in the photo's
     pad = reach(scale)
-    rows, columns = (
-        slice(max(0, part.start - pad), min(length, part.stop + pad))
-        for part, length in zip(box, canvas.shape[:2], strict=True)
-    )
-    around = rows, columns
-    inner = tuple(
-        slice(part.start - outer.start, part.stop - outer.start)
-        for part, outer in zip(box, around, strict=True)
-    )
+    around = wider(box, pad, canvas.shape)
+    inner = within(box, around)
     lifted = lift(whole, frame, around)
     photo = canvas[around].astype(np.float32) / white
     mine = np.zeros(lifted.shape[:2], np.bool_)
@@ -107,10 +91,21 @@ def paste(
     # Beyond the square is another thing's texture: a face's skin, not the leaves behind it.
     known = ~unknown[around] & _inside(frame, around)
     lifted += grain(photo, known, lifted, mine, scale, rng)
-    values = lifted[inner].clip(0, 1) * white
-    if canvas.dtype.kind == "u":
-        values = np.rint(values)
-    canvas[box][mask] = values[mask]
+    write(canvas, white, box, mask, lifted[inner])
+
+
+def write(canvas: NDArray[Any], white: float, box: Box, mask: Holes, picture: Floats) -> None:
+    """Set some pixels of a canvas (H, W, 3): those of a box that a mask (h, w) names.
+
+    Args:
+        canvas: changed in place.
+        white: its value of white.
+        box: where.
+        mask: which of its pixels.
+        picture: (h, w, 3), in [0, 1] or a little beyond.
+    """
+    values = picture[mask].clip(0, 1) * white
+    canvas[box][mask] = np.rint(values) if canvas.dtype.kind == "u" else values
 
 
 def _inside(frame: Frame, box: Box) -> Holes:

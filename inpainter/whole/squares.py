@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .boxes import Box, box_of, wider
 from .frames import Frame
 
 _CONTEXT: Final = 3  # a square's side, in thicknesses of its hole
@@ -36,7 +37,7 @@ class Square(NamedTuple):
     """
 
     frame: Frame
-    box: tuple[slice, slice]
+    box: Box
     own: NDArray[np.bool_]
     face: bool = False
     again: bool = False
@@ -120,22 +121,21 @@ def _is_portrait(frame: Frame, shape: tuple[int, ...]) -> bool:
 
 def _square(frame: Frame, own: NDArray[np.bool_], top: int = 0, left: int = 0) -> Square:
     """A square that owns some pixels of a part of the photo that begins at (top, left)."""
-    rows, columns = (np.flatnonzero(own.any(axis)) for axis in (1, 0))
-    inner = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    rows, columns = box_of(own)
     box = (
-        slice(top + int(rows[0]), top + int(rows[-1]) + 1),
-        slice(left + int(columns[0]), left + int(columns[-1]) + 1),
+        slice(top + rows.start, top + rows.stop),
+        slice(left + columns.start, left + columns.stop),
     )
-    return Square(frame, box, own[inner].copy())
+    return Square(frame, box, own[rows, columns].copy())
 
 
 def _of_rest(rest: NDArray[np.bool_], size: int) -> list[Square]:
     if not rest.any():
         return []
     # A scratch takes no time where it is not, in a photo of many millions of pixels.
-    first, last = zip(*(np.flatnonzero(rest.any(axis))[[0, -1]] for axis in (1, 0)), strict=True)
-    above, before = (max(0, int(edge) - _NEAR) for edge in first)
-    near = rest[above : last[0] + 1 + _NEAR, before : last[1] + 1 + _NEAR].view(np.uint8)
+    box = wider(box_of(rest), _NEAR, rest.shape)
+    above, before = (edge.start for edge in box)
+    near = rest[box].view(np.uint8)
     joined = cv2.dilate(near, np.ones((_NEAR, _NEAR), np.uint8))
     _, labels, boxes, _ = cv2.connectedComponentsWithStats(joined)
     depth = cv2.distanceTransform(near, cv2.DIST_L2, 3)

@@ -1,0 +1,32 @@
+"""Boxes of a photo: rows and columns."""
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Box: TypeAlias = tuple[slice, slice]
+
+
+def box_of(hole: NDArray[np.bool_]) -> Box:
+    """The smallest box around a hole (H, W) that is not empty."""
+    rows, columns = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def wider(box: Box, pad: int, shape: tuple[int, ...]) -> Box:
+    """A box with so many pixels more on each side, as far as a photo (H, W, ...) has any."""
+    rows, columns = (
+        slice(max(0, part.start - pad), min(length, part.stop + pad))
+        for part, length in zip(box, shape[:2], strict=True)
+    )
+    return rows, columns
+
+
+def within(box: Box, outer: Box) -> Box:
+    """A box in the coordinates of one around it."""
+    rows, columns = (
+        slice(part.start - around.start, part.stop - around.start)
+        for part, around in zip(box, outer, strict=True)
+    )
+    return rows, columns

@@ -291,15 +291,14 @@ class Inpainter:
 
     def _begin(self, canvas: Canvas) -> "_Work":
         """Find the faces at the holes, and plan the squares."""
-        faces = []
-        if canvas.hole.any():
-            faces = find_faces(canvas.as_bytes(), canvas.hole, self._finder)
+        photo, hole = canvas.as_bytes(), canvas.hole
+        faces = find_faces(photo, hole, self._finder) if hole.any() else []
         # Sim-K does not look at a coarse picture, and paints all alone, as in the paper.
         ours = isinstance(self._network, CopyUNet)
-        squares = plan(canvas.hole, faces, self.size, ours=ours)
-        barred = np.zeros_like(canvas.hole)
+        squares = plan(hole, faces, self.size, ours=ours)
+        barred = np.zeros_like(hole)
         if any(square.deep for square in squares):
-            barred = people(canvas.as_bytes(), canvas.hole, self._finder)
+            barred = people(photo, hole, self._finder)
         return _Work(canvas, squares, barred, canvas.rng(self.seed))
 
 

@@ -19,7 +19,7 @@ from ...errors import DependencyError
 from ...index_build.faces import dlib_models
 from ..checkpoint import load
 from .frames import Frame, reduced
-from .framing import Face, FramingNet, set_right
+from .framing import Face, FramingNet, corrected, set_right
 from .hidden import Bounds, hidden_faces
 
 # Where the detectors' boxes lie, two corners each, in the frames that landmarks give: means over
@@ -54,8 +54,12 @@ _THRESHOLD: Final = -0.6
 # Log-odds. Of 88 boxes in 55 photos 78 hold a face, all but a blurred one above it; the others are
 # below 4.
 _SURE: Final = 5.0
+# Log-odds of the whole of a square photo. Where nothing was found, and a box of 0.64 of its area is
+# hidden, 88 of 100 aligned faces are above it, and 5 of 51 photos of things.
+_LIKELY: Final = 1.0
 # Of a person, in the face's frame: corners of a box.
 _BODY: Final = np.array([-0.6 - 0.4j, 1.6 - 0.4j, 1.6 + 4j, -0.6 + 4j])
+_SQUARE: Final = 1.1  # a square photo's longer side over its shorter one, at most
 _SAME: Final = 0.6  # sides, between the centres of what is one face
 
 
@@ -76,6 +80,11 @@ class FaceFinder(Protocol):
         del photo, hole
         return []
 
+    def is_face(self, photo: Pixels, hole: NDArray[np.bool_], frame: Frame) -> bool:
+        """Whether a frame in which nothing was found may be a face's all the same; or no."""
+        del photo, hole, frame
+        return False
+
 
 def default_finder() -> FaceFinder:
     """Make dlib's where it is installed, else scikit-image's."""
@@ -85,7 +94,30 @@ def default_finder() -> FaceFinder:
         return CascadeFinder()
 
 
-class DlibFinder:
+class _Convinced(FaceFinder):
+    """A detector that says roughly where faces are, and a network that must be convinced."""
+
+    def __init__(self) -> None:
+        self._network = load(_FRAMING, FramingNet)
+
+    def __call__(self, photo: Pixels, hole: NDArray[np.bool_], smallest: int) -> list[Face]:
+        """Find faces: see `FaceFinder`."""
+        return set_right(self._network, photo, hole, self.rough(photo, smallest))
+
+    def rough(self, photo: Pixels, smallest: int) -> list[Frame]:
+        """Upright frames of what the detector takes for faces."""
+        raise NotImplementedError
+
+    def around(self, photo: Pixels, hole: NDArray[np.bool_]) -> list[Face]:
+        """Look for hidden faces: see `FaceFinder`."""
+        return hidden_faces(self._network, photo, hole)
+
+    def is_face(self, photo: Pixels, hole: NDArray[np.bool_], frame: Frame) -> bool:
+        """Tell whether a frame may be a face's: see `FaceFinder`."""
+        return corrected(self._network, photo, hole, [frame])[0].score > _LIKELY
+
+
+class DlibFinder(_Convinced):
     """dlib's frontal detector (HOG)."""
 
     def __init__(self) -> None:
@@ -97,21 +129,17 @@ class DlibFinder:
         dlib_models()
         import dlib
 
-        self._network = load(_FRAMING, FramingNet)
+        super().__init__()
         self._detector: Any = dlib.get_frontal_face_detector()
         self._idle: list[Any] = []  # copies: a detector serves one thread at a time
 
-    def __call__(self, photo: Pixels, hole: NDArray[np.bool_], smallest: int) -> list[Face]:
-        """Find faces: see `FaceFinder`."""
+    def rough(self, photo: Pixels, smallest: int) -> list[Frame]:
+        """Find faces: see `_Convinced`."""
         rough = []
         for box in self._boxes(photo, int(smallest < _GLANCE.smallest)):
             corners = complex(box.left(), box.top()), complex(box.right() + 1, box.bottom() + 1)
             rough.append(_frame_of_box(corners, _DLIB_BOX))
-        return set_right(self._network, photo, hole, rough)
-
-    def around(self, photo: Pixels, hole: NDArray[np.bool_]) -> list[Face]:
-        """Look for hidden faces: see `FaceFinder`."""
-        return hidden_faces(self._network, photo, hole)
+        return rough
 
     def _boxes(self, photo: Pixels, doubled: int) -> Any:  # noqa: ANN401 - dlib's own
         """Rectangles, by a detector that no other thread uses meanwhile."""
@@ -124,19 +152,19 @@ class DlibFinder:
         return boxes
 
 
-class CascadeFinder:
+class CascadeFinder(_Convinced):
     """scikit-image's cascade of local binary patterns."""
 
     def __init__(self) -> None:
         from skimage import data
         from skimage.feature import Cascade
 
-        self._network = load(_FRAMING, FramingNet)
+        super().__init__()
         frontal: Any = data.lbp_frontal_face_cascade_filename  # skimage has no types
         self._cascade: Any = Cascade(frontal())
 
-    def __call__(self, photo: Pixels, hole: NDArray[np.bool_], smallest: int) -> list[Face]:
-        """Find faces: see `FaceFinder`. Its boxes reach beyond the face, so photos are widened."""
+    def rough(self, photo: Pixels, smallest: int) -> list[Frame]:
+        """Find faces: see `_Convinced`. Its boxes reach beyond the face, so photos are widened."""
         pad = max(photo.shape[:2]) // 4
         wide = cv2.copyMakeBorder(photo, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
         least = round(_CASCADE_MARGIN * smallest)
@@ -148,11 +176,7 @@ class CascadeFinder:
             first = complex(box["c"] - pad, box["r"] - pad)
             last = first + complex(box["width"], box["height"])
             rough.append(_frame_of_box((first, last), _CASCADE_BOX))
-        return set_right(self._network, photo, hole, rough)
-
-    def around(self, photo: Pixels, hole: NDArray[np.bool_]) -> list[Face]:
-        """Look for hidden faces: see `FaceFinder`."""
-        return hidden_faces(self._network, photo, hole)
+        return rough
 
 
 def _frame_of_box(box: tuple[complex, complex], mean: tuple[complex, complex]) -> Frame:
@@ -182,7 +206,8 @@ def find_faces(photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder) -> li
 
     The whole photo is searched at a reduced size for large faces, then what is around the hole for
     hidden ones; then the photo once or twice for smaller ones, and ever smaller surroundings of the
-    hole, each at that size; until faces contain most of the hole.
+    hole, each at that size; until faces contain most of the hole. Where there are none, the whole
+    of a square photo may be a face's, of which little is left.
 
     Args:
         photo: uint8 RGB (H, W, 3), the hole filled somehow.
@@ -198,7 +223,18 @@ def find_faces(photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder) -> li
         faces = _distinct(found)
         if faces and _share(faces, places) > 0.5:
             break
-    return [face.frame for face in faces]
+    return [face.frame for face in faces] or _portrait(photo, hole, finder)
+
+
+def _portrait(photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder) -> list[Frame]:
+    """The whole of a square photo, if it may be a face's."""
+    height, width = hole.shape
+    if max(hole.shape) > _SQUARE * min(hole.shape):
+        return []
+    small, holes, scale = reduced(photo, hole, _GLANCE.side / max(hole.shape))
+    whole = Frame.about(complex(width, height) / 2, complex(min(hole.shape)))
+    seen = Frame(whole.corner * scale, whole.side * scale)
+    return [whole] if finder.is_face(small, holes, seen) else []
 
 
 def _looks(photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder) -> Iterator[list[Face]]:

@@ -14,7 +14,6 @@ from .frames import Frame
 _CONTEXT: Final = 3  # a square's side, in thicknesses of its hole
 _CLOSER: Final = 0.9  # of a face's side: larger squares would show no more than the face's does
 _RIM: Final = 0.02  # of a face's square, where too little is seen around a pixel
-_SQUARE: Final = 1.1  # a photo's longer side over its shorter one, at most
 _NEAR: Final = 9  # pixels: holes that lie closer are painted together
 _BESIDE: Final = 1.5  # sides from a face's middle
 _DEEP: Final = 0.1  # of a square's side is a hole thick that networks fill with a smudge
@@ -27,8 +26,7 @@ class Square(NamedTuple):
         frame: what the networks see.
         box: rows and columns of the photo, around the pixels it owns.
         own: bool (h, w) inside the box: the pixels to take from this painting.
-        face: whether the frame is a face's; where none was found, the whole of a square photo is
-            taken for one: a portrait whose face the hole hides.
+        face: whether the frame is a face's.
         again: whether its pixels were painted in a face's square before, which is now their coarse
             picture.
         thick: the diameter of the largest circle in the hole at its own pixels, in the photo's; a
@@ -67,11 +65,9 @@ def plan(
     for square in squares:
         rest[square.box] &= ~square.own
     others = _of_rest(rest, size)
-    if not faces:
-        others = [s._replace(face=_is_portrait(s.frame, hole.shape)) for s in others]
     if not ours:
         return [*squares, *others]
-    others = [s._replace(deep=not s.face and _is_deep(s, faces, size)) for s in others]
+    others = [s._replace(deep=_is_deep(s, faces, size)) for s in others]
     return [*squares, *others, *_closer(squares, hole.shape, size)]
 
 
@@ -113,10 +109,6 @@ def _of_faces(hole: NDArray[np.bool_], faces: Sequence[Frame]) -> list[Square]:
             own[rows[mine], columns[mine]] = True
             squares.append(_square(frame, own)._replace(face=True))
     return squares
-
-
-def _is_portrait(frame: Frame, shape: tuple[int, ...]) -> bool:
-    return max(shape) <= _SQUARE * min(shape) and abs(frame.side) >= min(shape) / _SQUARE
 
 
 def _square(frame: Frame, own: NDArray[np.bool_], top: int = 0, left: int = 0) -> Square:

@@ -132,6 +132,21 @@ def test_two_hidden_faces_far_apart_are_found(astronaut: Pixels) -> None:
     assert abs(where(right, 2999 - EYES[1].conjugate() + 100j) - (0.32 + 0.30j)) < 0.1
 
 
+def test_a_square_photo_is_taken_for_a_face_only_if_it_looks_like_one(astronaut: Pixels) -> None:
+    whole = surest_face(astronaut, CascadeFinder())
+    assert whole is not None
+    load: Any = data.grass
+    grass = np.repeat(np.asarray(load(), np.uint8)[..., None], 3, 2)
+    hole = np.zeros((200, 200), np.bool_)
+    hole[20:180, 20:180] = True
+    for photo, found in ((grass[:200, :200], False), (cut(astronaut, whole, 200), True)):
+        canvas = open_canvas(photo.astype(np.uint8), hole)
+        faces = find_faces(canvas.as_bytes(), hole, CascadeFinder())
+        assert faces == [Frame(0j, 200 + 0j)] * found
+    tall = np.pad(canvas.as_bytes(), ((60, 0), (0, 0), (0, 0)))
+    assert not find_faces(tall, np.pad(hole, ((60, 0), (0, 0))), CascadeFinder())
+
+
 def test_specks_are_not_taken_for_tiny_faces() -> None:
     load: Any = data.grass
     photo = np.repeat(np.asarray(load(), np.uint8)[..., None], 3, 2)

@@ -90,14 +90,7 @@ def test_a_square_knows_whether_it_shows_a_face() -> None:
     hole[120:150, 100:300] = True
     squares = plan(hole, [Frame(80 + 80j, 100 + 0j)], 128)
     assert [square.face for square in squares] == [True] + [False] * (len(squares) - 1)
-    assert not any(square.face for square in plan(hole, [], 300))  # a photo that is no square
-    hole = np.zeros((200, 190), np.bool_)
-    hole[:, 100:] = True
-    assert all(square.face for square in plan(hole, [], 128))
-    assert not any(square.face for square in plan(hole, [Frame(5 + 5j, 60 + 0j)], 128))
-    scratch = np.zeros((400, 400), np.bool_)
-    scratch[100:103] = True
-    assert not any(square.face for square in plan(scratch, [], 128))
+    assert not any(square.face for square in plan(hole, [], 128))
 
 
 def test_a_small_photo_is_painted_once_however_many_holes_it_has() -> None:

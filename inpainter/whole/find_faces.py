@@ -6,6 +6,7 @@ there, finds them; a network turns and scales what it finds, and tells whether i
 around it (`hidden`).
 """
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from typing import Any, Final, NamedTuple, Protocol
@@ -104,9 +105,9 @@ class _Convinced(FaceFinder):
         """Find faces: see `FaceFinder`."""
         return set_right(self._network, photo, hole, self.rough(photo, smallest))
 
+    @abstractmethod
     def rough(self, photo: Pixels, smallest: int) -> list[Frame]:
         """Upright frames of what the detector takes for faces."""
-        raise NotImplementedError
 
     def around(self, photo: Pixels, hole: NDArray[np.bool_]) -> list[Face]:
         """Look for hidden faces: see `FaceFinder`."""

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..poisson import solve_poisson
 from .signature import Similar
 
 Floats = NDArray[np.float64]
@@ -59,44 +60,8 @@ def poisson_paste(photo: Floats, other: Floats, hole: NDArray[np.bool_]) -> Floa
     Returns:
         float64 (H, W, 3), in [0, 1]; `other` itself where nothing at all is known.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.linalg import splu
-
     if hole.all() or not hole.any():
         return other if hole.any() else photo
-    count = int(hole.sum())
-    number = np.full(hole.shape, -1)
-    number[hole] = np.arange(count)
-    here, there = _pairs(hole)  # flat positions of hole pixels and of their neighbors
-    rows, columns = number.flat[here], number.flat[there]
-    inside = columns >= 0
-    ones = np.ones(len(here))
-    matrix = coo_array(
-        (
-            np.concatenate([ones, -ones[inside]]),
-            (
-                np.concatenate([rows, rows[inside]]),
-                np.concatenate([rows, columns[inside]]),
-            ),
-        ),
-        shape=(count, count),
-    )
-    f, g = photo.reshape(-1, 3), other.reshape(-1, 3)
-    wanted = g[here] - g[there] + np.where(inside[:, None], 0, f[there])
-    sums = np.stack([np.bincount(rows, wanted[:, c], count) for c in range(3)], axis=1)
-    filled: Floats = photo.copy()
-    filled[hole] = splu(matrix.tocsc()).solve(sums).clip(0, 1)
-    return filled
-
-
-def _pairs(hole: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Every hole pixel with each of its four neighbors that the picture has, as flat positions."""
-    flat = np.arange(hole.size).reshape(hole.shape)
-    sides = [
-        (flat[1:], flat[:-1]), (flat[:-1], flat[1:]),
-        (flat[:, 1:], flat[:, :-1]), (flat[:, :-1], flat[:, 1:]),
-    ]  # fmt: skip
-    here = np.concatenate([a.ravel() for a, _ in sides])
-    there = np.concatenate([b.ravel() for _, b in sides])
-    chosen = hole.ravel()[here]
-    return here[chosen], there[chosen]
+    steps = np.diff(other, axis=0), np.diff(other, axis=1)
+    joined = np.ones(steps[0].shape[:2], np.bool_), np.ones(steps[1].shape[:2], np.bool_)
+    return solve_poisson(photo, hole, steps, joined).clip(0, 1)

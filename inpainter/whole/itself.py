@@ -4,30 +4,30 @@ What the networks paint of a wall, a street or a wood is a smudge in the colours
 hole hides there mostly stands elsewhere in the same photo, at one of a few offsets (He and Sun
 2012, Statistics of Patch Offsets for Image Completion): the photo moved by each of them is a
 picture to borrow from, and each pixel of the hole is taken from that one which continues what is
-around it with the least visible seams.
+around it with the least visible seams. In large holes these are looked for in a reduced photo, and
+then, between the copies nearby, in a larger one.
 """
 
 import math
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .boxes import Box, box_of, wider, within
+from .blend import shift_of
+from .boxes import box_of, wider, within
 from .frames import Floats, lift
-from .membrane import membrane
+from .moved import Copies, Labels
 from .offsets import usual_offsets
 from .paste import write
 from .seams import least_seams
 from .squares import Square
+from .views import Holes, View, blurred, resized, spread, view
 
-Holes = NDArray[np.bool_]
-Labels = NDArray[np.int64]
-_Kind = TypeVar("_Kind", bound=np.generic)
-
-_THICK: Final = 48  # pixels: where a hole is thicker, seams are looked for at a reduced size
+_THICK: Final = 48  # pixels: where a hole is thicker, copies are chosen at a reduced size
+_FINE: Final = 192  # pixels: where it is thicker, seams are drawn and copies blended so
 _REACH: Final = 2  # thicknesses around the hole are looked at, but as many pixels at the least:
 _LEAST_REACH: Final = 48  # reduced
 _PICTURES: Final = 20
@@ -37,16 +37,16 @@ _SEAM: Final = 8.0  # weights of the energy's terms
 _GUIDE: Final = 0.03
 _NO_PICTURE: Final = 1e2  # costs more than any
 _UNKNOWN: Final = 1e3
-_FAINT: Final = np.float32(1e-4)  # the smooth filling's weight where copies show something
-_SOFT: Final = 2.0  # reduced pixels: what is smoother counts as colour, and goes over softly
-_WHOLE: Final = 0.999  # of a reduced pixel is known
-_PART: Final = 0.25
-_RIM: Final = 2  # reduced pixels around a hole tell which colours it should meet
+_SOFT: Final = 2.0  # reduced pixels: what is smoother counts as colour
+_NEAR: Final = 1.0  # reduced pixels: seams are moved so far,
+_FAINT: Final = 0.02  # where a label's share, so blurred, is not less;
+_NEAREST: Final = 4  # between so many copies
+_RIM: Final = 2  # reduced pixels around a hole tell where a copy belongs
 _AROUND: Final = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)]
+_SIDES: Final = ((1, 0), (0, 1), (-1, 0), (0, -1))
 _POINTS: Final = 100_000  # of the rim, times tries, tell where exactly a copy belongs
 _FEWEST: Final = 50
 _SQUARE: Final = np.ones((3, 3), np.uint8)
-_CROSS: Final = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32)
 
 
 def paste_itself(
@@ -68,7 +68,7 @@ def paste_itself(
         barred: (H, W): what else is not to be copied, as people are not.
     """
     thick = square.thick
-    pad = round(max(_REACH * thick, _LEAST_REACH / _scale(thick)))
+    pad = round(max(_REACH * thick, _LEAST_REACH * max(1.0, thick / _THICK)))
     around = wider(square.box, pad, unknown.shape)
     inner = within(square.box, around)
     hole = np.zeros([part.stop - part.start for part in around], np.bool_)
@@ -96,78 +96,106 @@ def filled_with_itself(
     Returns:
         (H, W, 3) float32, changed in the hole alone.
     """
-    scale = _scale(thick)
-    small, share = _reduced(photo, ~unknown, scale)
-    missing = share < _WHOLE
-    closed = missing | (_resized(barred.astype(np.float32), missing.shape) > 0)
-    inside = (_resized(hole.astype(np.float32), missing.shape) > 0) & missing
-    soft, smooth = _soft(small, ~missing), _resized(photo, missing.shape)
-    wanted = np.asarray(cv2.GaussianBlur(_resized(guide, missing.shape), (0, 0), _SOFT), np.float32)
-    least = max(4, int(_LEAST * thick * scale))
-    offsets, labels = _chosen(small, soft, inside, missing, closed, smooth, wanted, least)
-
-    box = wider(box_of(hole), round(_RIM / scale), hole.shape)
-    rim = _dilated(hole, round(_RIM / scale)) & ~unknown
+    scale, fine = (min(1.0, most / thick) for most in (_THICK, _FINE))
+    seen = view(photo, hole, unknown, barred, scale)
+    wanted = np.asarray(
+        cv2.GaussianBlur(resized(guide, seen.hole.shape), (0, 0), _SOFT), np.float32
+    )
+    offsets, labels = _chosen(seen, wanted, max(4, int(_LEAST * thick * scale)))
     if scale < 1:
+        rim = _dilated(hole, round(_RIM / scale)) & ~unknown
         offsets = _at_full_size(photo, unknown, rim, offsets, labels, scale)
-    copies, shown = _joined(photo, soft, unknown | barred, box, offsets, labels)
-    copies += _shift(photo[box] - copies, rim[box] & shown, scale)
+        seen = view(photo, hole, unknown, barred, fine)
+    reduced = np.rint(offsets * fine).astype(np.int64)
+    copies = Copies(seen.photo, seen.smooth, seen.closed, reduced)
+    if scale < 1:
+        labels = _redrawn(seen, copies, labels)
+    shift = shift_of(seen, copies, labels)
+    labels, shift = _enlarged(labels, spread(shift, seen.hole), hole.shape)
+    box = box_of(hole)
+    copied, shown = Copies(photo, photo, unknown | barred, offsets).at(box, labels[box][..., None])
     out: Floats = photo.copy()
-    out[box][hole[box]] = copies[hole[box]]
+    mine = hole[box] & shown[:, :, 0]
+    out[box][mine] = copied[mine][:, 0] + shift[box][mine]
     return out
 
 
-def _scale(thick: float) -> float:
-    return min(1.0, _THICK / thick)
-
-
-def _chosen(
-    photo: Floats,
-    soft: Floats,
-    hole: Holes,
-    unknown: Holes,
-    closed: Holes,
-    smooth: Floats,
-    wanted: Floats,
-    least: int,
-) -> tuple[Labels, Labels]:
-    """The offsets (n, 2) that are borrowed from, and for each pixel (H, W) its number, or n."""
-    near = np.zeros_like(hole)
-    near[wider(box_of(hole), _LEAST_REACH, hole.shape)] = True
-    box = wider(box_of(hole), 1, hole.shape)  # the known pixels beside the hole, too
-    pictures: list[Floats] = []
-    costs: list[Floats] = []
-    kept: list[NDArray[np.int64]] = []
-    usual = usual_offsets(photo, closed, near, least)
-    for offset in [*usual, *np.multiply(_AROUND, hole[box].shape)]:
+def _chosen(seen: View, wanted: Floats, least: int) -> tuple[Labels, Labels]:
+    """The offsets (n, 2) that are borrowed from, and for each pixel (h, w) its number, or n."""
+    box, near = box_of(seen.hole), np.zeros_like(seen.hole)
+    near[wider(box, _LEAST_REACH, seen.hole.shape)] = True
+    usual = usual_offsets(seen.photo, seen.closed, near, least)
+    size = [part.stop - part.start for part in wider(box, 1, seen.hole.shape)]
+    offsets = np.concatenate([usual, np.multiply(_AROUND, size)])
+    copies = Copies(seen.photo, seen.smooth, seen.closed, offsets)
+    kept: list[int] = []
+    for number in range(len(offsets)):
         if len(kept) == _PICTURES:
             break
-        seen = ~_moved(closed, box, offset, beyond=True)
-        if seen[hole[box]].mean() >= _SEEN:
-            picture = _moved(photo, box, offset)
-            off = np.square(picture - photo[box]).sum(2) * (seen & ~unknown[box])
-            rim = cv2.filter2D(off, -1, _CROSS, borderType=cv2.BORDER_CONSTANT)
-            cost = _GUIDE * np.square(_moved(soft, box, offset) - wanted[box]).sum(2) + _SEAM * rim
-            pictures.append(picture)
-            costs.append(np.where(seen, cost, _UNKNOWN).astype(np.float32))
-            kept.append(offset)
-    pictures.append(smooth[box])
-    costs.append(np.full(hole[box].shape, _NO_PICTURE, np.float32))
-    energies, colours = (torch.from_numpy(np.stack(parts, 2)) for parts in (costs, pictures))
-    labels = np.empty(hole.shape, np.int64)
-    labels[box] = least_seams(energies, colours, torch.from_numpy(hole[box]), _SEAM).numpy()
-    return np.array(kept, np.int64).reshape(-1, 2), _spread(labels, hole)
+        _, shown = copies.at(box, np.array([[[number]]]))
+        if shown[seen.hole[box]].mean() >= _SEEN:
+            kept.append(number)
+    offsets = offsets[kept]
+    copies = Copies(seen.photo, seen.smooth, seen.closed, offsets)
+    every = np.arange(len(kept) + 1)[None, None]
+    costs = _rim_costs(seen, copies, every)
+    soft = blurred(seen.photo, ~seen.unknown, _SOFT)
+    colours, _ = Copies(soft, wanted, seen.closed, offsets).at(box, every)
+    costs += _GUIDE * np.square(colours - wanted[box][:, :, None]).sum(3)
+    return offsets, _seamless(seen, copies, every, costs)
 
 
-def _spread(labels: Labels, hole: Holes) -> Labels:
-    """Each pixel outside the hole gets the label of the nearest one inside."""
-    _, nearest = cv2.distanceTransformWithLabels(
-        (~hole).view(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    table = np.zeros(int(nearest.max()) + 1, np.int64)
-    table[nearest[hole]] = labels[hole]
-    spread: Labels = table[nearest]
-    return spread
+def _redrawn(seen: View, copies: Copies, labels: Labels) -> Labels:
+    """Labels (h, w) of a smaller picture, in a larger one: each pixel has one that is nearby."""
+    box, used = box_of(seen.hole), np.unique(labels)
+    shares = np.stack([_share(labels == label, _NEAR, seen.hole.shape)[box] for label in used], 2)
+    nearest = np.argsort(-shares, 2, kind="stable")[..., :_NEAREST]
+    candidates = used[nearest]
+    far = np.take_along_axis(shares, nearest, 2) < _FAINT
+    costs = _rim_costs(seen, copies, candidates) + np.float32(_UNKNOWN) * far
+    return _seamless(seen, copies, candidates, costs)
+
+
+def _rim_costs(seen: View, copies: Copies, candidates: Labels) -> Floats:
+    """What it costs to take each of its candidates at a pixel of a hole's box (h, w, m).
+
+    At the hole's border it is what a copy shows just beyond it, against what is known there.
+    """
+    box = box_of(seen.hole)
+    known, photo = np.pad(~seen.unknown, 1), np.pad(seen.photo, ((1, 1), (1, 1), (0, 0)))
+    _, shown = copies.at(box, candidates)
+    costs: Floats = np.where(shown, np.float32(0), np.float32(_UNKNOWN))
+    for down, right in _SIDES:
+        there, beyond = copies.at(box, candidates, down, right)
+        rows, columns = (
+            slice(part.start + 1 + step, part.stop + 1 + step)
+            for part, step in zip(box, (down, right), strict=True)
+        )
+        off = np.square(there - photo[rows, columns][:, :, None]).sum(3)
+        costs += _SEAM * off * (beyond & known[rows, columns][..., None])
+    costs[np.broadcast_to(candidates == copies.count, costs.shape)] = _NO_PICTURE
+    return costs
+
+
+def _seamless(seen: View, copies: Copies, candidates: Labels, costs: Floats) -> Labels:
+    """Which candidate each pixel (h, w) takes."""
+    box = box_of(seen.hole)
+    best: Labels = least_seams(
+        torch.from_numpy(costs),
+        lambda down, right: torch.from_numpy(copies.at(box, candidates, down, right)[0]),
+        torch.from_numpy(seen.hole[box]),
+        _SEAM,
+    ).numpy()
+    labels = np.full(seen.hole.shape, copies.count)
+    every = np.broadcast_to(candidates, costs.shape)
+    labels[box] = np.take_along_axis(every, best[..., None], 2)[..., 0]
+    return spread(labels, seen.hole)
+
+
+def _share(mine: Holes, sigma: float, shape: tuple[int, ...]) -> Floats:
+    """How much of each pixel's surroundings is a label's, in a larger picture."""
+    soft = cv2.GaussianBlur(mine.astype(np.float32), (0, 0), sigma)
+    return np.asarray(cv2.resize(soft, shape[::-1]), np.float32)
 
 
 def _at_full_size(
@@ -200,95 +228,20 @@ def _at_full_size(
     return found
 
 
-def _joined(
-    photo: Floats,
-    soft: Floats,
-    closed: Holes,
-    box: Box,
-    offsets: Labels,
-    labels: Labels,
-) -> tuple[Floats, Holes]:
-    """The copies in a box; their colours go over into each other, their detail does not.
-
-    Args:
-        photo: (H, W, 3).
-        soft: its colours, reduced.
-        closed: (H, W), what is not to be copied.
-        box: in the photo.
-        offsets: (n, 2), of the copies.
-        labels: which of them is wanted where, reduced; n leaves the photo as it is.
-
-    Returns:
-        (h, w, 3), and where they show what is known: (h, w).
-    """
-    size = closed.shape[::-1]
-    colours = np.asarray(cv2.resize(soft, size), np.float32)
-    joined, details = _FAINT * photo[box], np.zeros_like(photo[box])
-    total, most = np.full(joined.shape[:2], _FAINT), np.zeros(joined.shape[:2], np.float32)
-    shown = np.zeros(joined.shape[:2], np.bool_)
+def _enlarged(labels: Labels, shift: Floats, shape: tuple[int, ...]) -> tuple[Labels, Floats]:
+    """Labels (h, w), and what is told of each (h, w, C), in a larger picture."""
+    size = shape[::-1]
+    most, owners = np.zeros(shape, np.float32), np.zeros(shape, np.int64)
+    out = np.zeros((*shape, shift.shape[2]), np.float32)
     for label in np.unique(labels):
         mine = (labels == label).astype(np.float32)
-        share = np.asarray(cv2.resize(mine, size))[box]
-        weight = np.asarray(cv2.resize(cv2.GaussianBlur(mine, (0, 0), _SOFT), size))[box]
-        if label == len(offsets):
-            seen, colour, detail = np.ones_like(shown), photo[box], np.zeros_like(joined)
-        else:
-            seen = ~_moved(closed, box, offsets[label], beyond=True)
-            colour = _moved(colours, box, offsets[label])
-            detail = (_moved(photo, box, offsets[label]) - colour) * seen[..., None]
-        joined += (weight * seen)[..., None] * colour
-        total += weight * seen
+        share = np.asarray(cv2.resize(mine, size))
         owned = share > most
-        details[owned], shown[owned], most[owned] = detail[owned], seen[owned], share[owned]
-    return np.asarray(joined / total[..., None] + details, np.float32), shown
-
-
-def _shift(missing: Floats, rim: Holes, scale: float) -> Floats:
-    """What colours (h, w, 3) miss at a hole's rim, spread smoothly into it."""
-    means, share = _reduced(missing, rim, scale)
-    none = share < _PART
-    if none.all():
-        return np.zeros_like(missing)
-    smooth = membrane(_soft(means, ~none), none)
-    return np.asarray(cv2.resize(smooth, rim.shape[::-1]), np.float32)
+        total = np.asarray(cv2.resize(shift * mine[..., None], size))
+        most[owned], owners[owned] = share[owned], label
+        out[owned] = total[owned] / share[owned][:, None]
+    return owners, out
 
 
 def _dilated(hole: Holes, pixels: int) -> Holes:
     return cv2.dilate(hole.view(np.uint8), _SQUARE, iterations=pixels).view(np.bool_)
-
-
-def _reduced(values: Floats, known: Holes, scale: float) -> tuple[Floats, Floats]:
-    """Means of the known pixels of (H, W, 3) at a scale, and which share of all they are."""
-    shape = tuple(max(1, round(length * scale)) for length in known.shape)
-    share = _resized(known.astype(np.float32), shape)
-    total = _resized(np.asarray(cv2.copyTo(values, known.view(np.uint8)), np.float32), shape)
-    return np.asarray(total / np.maximum(share, 1e-6)[..., None], np.float32), share
-
-
-def _resized(values: Floats, shape: tuple[int, ...]) -> Floats:
-    return np.asarray(cv2.resize(values, shape[::-1], interpolation=cv2.INTER_AREA), np.float32)
-
-
-def _soft(values: Floats, known: Holes) -> Floats:
-    """Means of the known pixels around each of (H, W, 3)."""
-    weight = cv2.GaussianBlur(known.astype(np.float32), (0, 0), _SOFT)
-    total = cv2.GaussianBlur(cv2.copyTo(values, known.view(np.uint8)), (0, 0), _SOFT)
-    return np.asarray(total / np.maximum(weight, 1e-6)[..., None], np.float32)
-
-
-def _moved(
-    picture: NDArray[_Kind], box: Box, offset: NDArray[np.int64], beyond: float = 0
-) -> NDArray[_Kind]:
-    """What stands an offset (down, right) away from a box of a picture (H, W, ...)."""
-    starts = [part.start + int(o) for part, o in zip(box, offset, strict=True)]
-    stops = [part.stop + int(o) for part, o in zip(box, offset, strict=True)]
-    there, here = [], []
-    for start, stop, length in zip(starts, stops, picture.shape[:2], strict=True):
-        first, last = min(max(start, 0), length), min(max(stop, 0), length)
-        there.append(slice(first, last))
-        here.append(slice(first - start, last - start))
-    shape = [stop - start for start, stop in zip(starts, stops, strict=True)]
-    out = np.full((*shape, *picture.shape[2:]), beyond, picture.dtype)
-    if all(part.start < part.stop for part in there):
-        out[tuple(here)] = picture[tuple(there)]
-    return out

@@ -1,5 +1,6 @@
 """Which of several pictures each pixel of a hole is taken from, so that few seams are seen."""
 
+from collections.abc import Callable
 from typing import Final
 
 import torch
@@ -8,8 +9,11 @@ from torch import Tensor
 _ROUNDS: Final = 20
 _KEPT: Final = 0.5  # of a message, each round
 
+Pictures = Callable[[int, int], Tensor]
+"""What each pixel's labels show so many pixels below and to the right of it: (h, w, n, C)."""
 
-def least_seams(costs: Tensor, pictures: Tensor, hole: Tensor, weight: float) -> Tensor:
+
+def least_seams(costs: Tensor, pictures: Pictures, hole: Tensor, weight: float) -> Tensor:
     """A label for each pixel, of little cost, by loopy min-sum belief propagation.
 
     The energy is the sum of the pixels' costs and, for each two neighbors p and q in the hole with
@@ -17,23 +21,26 @@ def least_seams(costs: Tensor, pictures: Tensor, hole: Tensor, weight: float) ->
     2003 (Graphcut Textures, equation 1), squared.
 
     Args:
-        costs: (h, w, n), of each label at each pixel.
-        pictures: (h, w, n, 3), the colours S that it would give.
+        costs: (h, w, n), of each of its labels at each pixel.
+        pictures: the colours S that they show, at the pixel and at those beside it.
         hole: (h, w) bool.
         weight: of seams.
 
     Returns:
-        (h, w) int64; outside the hole the cheapest.
+        (h, w) int64, which of a pixel's labels; outside the hole the cheapest.
     """
-    apart = torch.cdist(pictures, pictures).square().mul_(weight)  # (h, w, n, n)
+    here, costs = pictures(0, 0), costs.permute(2, 0, 1).contiguous()
     beliefs = costs.clone()
     ways = []
-    for axis in (0, 1):
-        pairs = costs.shape[axis] - 1
-        joined = (hole.narrow(axis, 0, pairs) & hole.narrow(axis, 1, pairs))[..., None]
-        seams = apart.narrow(axis, 0, pairs) + apart.narrow(axis, 1, pairs)
-        messages = torch.zeros(2, *joined.shape[:2], costs.shape[-1])
-        ways.append((axis, pairs, joined, seams, messages))
+    for axis, step in ((0, (1, 0)), (1, (0, 1))):
+        pairs = hole.shape[axis] - 1
+        joined = hole.narrow(axis, 0, pairs) & hole.narrow(axis, 1, pairs)
+        after, before = pictures(*step), pictures(-step[0], -step[1])
+        first = torch.cat([here.narrow(axis, 0, pairs), after.narrow(axis, 0, pairs)], -1)
+        second = torch.cat([before.narrow(axis, 1, pairs), here.narrow(axis, 1, pairs)], -1)
+        apart = torch.cdist(first, second).square_().mul_(weight * joined[..., None, None])
+        seams = apart.permute(2, 3, 0, 1).contiguous(), apart.permute(3, 2, 0, 1).contiguous()
+        ways.append((axis + 1, pairs, joined, seams, costs.new_zeros(2, len(costs), *joined.shape)))
     for _ in range(_ROUNDS):
         told = beliefs
         beliefs = costs.clone()
@@ -41,9 +48,8 @@ def least_seams(costs: Tensor, pictures: Tensor, hole: Tensor, weight: float) ->
             # What one of a pair tells the other is not what it was told by it.
             before, after = told.narrow(axis, 0, pairs), told.narrow(axis, 1, pairs)
             for way, side in enumerate((before - messages[1], after - messages[0])):
-                fresh = (seams + side[..., None]).amin(-2)
-                fresh = (fresh - fresh.amin(-1, keepdim=True)) * joined
-                messages[way].lerp_(fresh, 1 - _KEPT)
+                fresh = (seams[way] + side[:, None]).amin(0)
+                messages[way].lerp_((fresh - fresh.amin(0)) * joined, 1 - _KEPT)
             beliefs.narrow(axis, 1, pairs).add_(messages[0])
             beliefs.narrow(axis, 0, pairs).add_(messages[1])
-    return beliefs.argmin(-1)
+    return beliefs.argmin(0)

@@ -1,0 +1,79 @@
+"""A photo with a hole, at the scale at which it is looked at."""
+
+from typing import Final, NamedTuple, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .frames import Floats
+
+Holes = NDArray[np.bool_]
+_Kind = TypeVar("_Kind", bound=np.generic)
+
+_WHOLE: Final = 0.999  # of a reduced pixel is known
+
+
+class View(NamedTuple):
+    """A photo with a hole at some scale.
+
+    Attributes:
+        photo: (h, w, 3) in [0, 1], of the known pixels.
+        smooth: (h, w, 3), all pixels, where what is unknown was filled smoothly.
+        hole: (h, w), what to fill.
+        unknown: (h, w), the hole included.
+        closed: (h, w), what is not to be copied.
+    """
+
+    photo: Floats
+    smooth: Floats
+    hole: Holes
+    unknown: Holes
+    closed: Holes
+
+
+def view(photo: Floats, hole: Holes, unknown: Holes, barred: Holes, scale: float) -> View:
+    """Reduce a photo.
+
+    Args:
+        photo: (H, W, 3) in [0, 1], what is unknown filled smoothly.
+        hole: (H, W), what to fill.
+        unknown: (H, W), the hole included.
+        barred: (H, W): what is known, but not to be copied.
+        scale: at most 1.
+    """
+    shape = tuple(max(1, round(length * scale)) for length in hole.shape)
+    known = ~unknown
+    share = resized(known.astype(np.float32), shape)
+    total = resized(np.asarray(cv2.copyTo(photo, known.view(np.uint8)), np.float32), shape)
+    missing = share < _WHOLE
+    return View(
+        photo=np.asarray(total / np.maximum(share, 1e-6)[..., None], np.float32),
+        smooth=resized(photo, shape),
+        hole=(resized(hole.astype(np.float32), shape) > 0) & missing,
+        unknown=missing,
+        closed=missing | (resized(barred.astype(np.float32), shape) > 0),
+    )
+
+
+def resized(values: Floats, shape: tuple[int, ...]) -> Floats:
+    """Values (H, W) or (H, W, C) as the means over each pixel of a smaller picture (h, w)."""
+    return np.asarray(cv2.resize(values, shape[::-1], interpolation=cv2.INTER_AREA), np.float32)
+
+
+def blurred(values: Floats, known: Holes, sigma: float) -> Floats:
+    """Means of the known pixels around each of (H, W, 3)."""
+    weight = cv2.GaussianBlur(known.astype(np.float32), (0, 0), sigma)
+    total = cv2.GaussianBlur(cv2.copyTo(values, known.view(np.uint8)), (0, 0), sigma)
+    return np.asarray(total / np.maximum(weight, 1e-6)[..., None], np.float32)
+
+
+def spread(values: NDArray[_Kind], hole: Holes) -> NDArray[_Kind]:
+    """Each pixel outside a hole (H, W) gets what the nearest one inside has in (H, W, ...)."""
+    _, nearest = cv2.distanceTransformWithLabels(
+        (~hole).view(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    table = np.zeros((int(nearest.max()) + 1, *values.shape[2:]), values.dtype)
+    table[nearest[hole]] = values[hole]
+    out: NDArray[_Kind] = table[nearest]
+    return out

@@ -58,6 +58,13 @@ _path = click.Path(path_type=Path)
     help='First network, name or file; several joined by "+".  [default: what goes with the last]',
 )
 @click.option("--black-holes", is_flag=True, help="The mask's holes are black.")
+@click.option(
+    "--grow",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Pixels by which the mask's holes are made wider on each side.",
+)
 @click.option("--overwrite", is_flag=True, help="In folders: paint again what is there.")
 @click.option(
     "--size",
@@ -106,6 +113,7 @@ def inpaint(photo: Path, mask: Path, out: Path, **options: Any) -> None:  # noqa
             inpainter,
             Job(photo, mask, out),
             black_holes=options["black_holes"],
+            grow=options["grow"],
             steps=options["steps"],
         )
         _say_result(inpainter, photo, out, result, as_json=options["as_json"])
@@ -118,6 +126,7 @@ def inpaint(photo: Path, mask: Path, out: Path, **options: Any) -> None:  # noqa
             inpainter,
             jobs,
             black_holes=options["black_holes"],
+            grow=options["grow"],
             overwrite=options["overwrite"],
             progress=progress,
         )
@@ -132,7 +141,7 @@ def _painting(options: dict[str, Any]) -> dict[str, Any]:
     return {
         name: str(value.absolute()) if isinstance(value, Path) else value
         for name, value in chosen.items()
-    } | {"references": references}
+    } | {"references": references, **({"grow": options["grow"]} if options["grow"] else {})}
 
 
 def _load(options: dict[str, Any]) -> "Inpainter":

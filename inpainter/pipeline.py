@@ -196,7 +196,9 @@ class Inpainter:
         first = load_coarse(coarse or coarse_of(last))
         return cls(first, last, similar, k=k, size=size, finder=finder, seed=seed, device=device)
 
-    def __call__(self, photo: Photo, mask: Mask, *, black_holes: bool = False) -> Result:
+    def __call__(
+        self, photo: Photo, mask: Mask, *, black_holes: bool = False, grow: int = 0
+    ) -> Result:
         """Fill the holes of a photo.
 
         Args:
@@ -206,6 +208,7 @@ class Inpainter:
                 integers (128 of 255 or more is a hole, or 1 where there is no more), or floats
                 (0.5 or more is).
             black_holes: the mask has its holes black.
+            grow: pixels by which its holes are made wider on each side.
 
         Returns:
             the photo in the same form; if the mask is empty, untouched.
@@ -214,15 +217,20 @@ class Inpainter:
             InputError: the mask is of another size, or covers everything.
             ImageError: photo or mask cannot be used.
         """
-        return self.batch([photo], [mask], black_holes=black_holes)[0]
+        return self.batch([photo], [mask], black_holes=black_holes, grow=grow)[0]
 
     def batch(
-        self, photos: Sequence[Photo], masks: Sequence[Mask], *, black_holes: bool = False
+        self,
+        photos: Sequence[Photo],
+        masks: Sequence[Mask],
+        *,
+        black_holes: bool = False,
+        grow: int = 0,
     ) -> list[Result]:
         """Fill the holes of several photos at once: see `__call__`."""
 
         def begin(photo: Photo, mask: Mask) -> _Work:
-            return self._begin(open_canvas(photo, mask, black_holes=black_holes))
+            return self._begin(open_canvas(photo, mask, black_holes=black_holes, grow=grow))
 
         if len(photos) != len(masks):
             raise InputError(f"expected a mask for each of {len(photos)} photos: {len(masks)}")

@@ -63,7 +63,7 @@ class Canvas:
         )
 
 
-def open_canvas(photo: Photo, mask: Mask, *, black_holes: bool = False) -> Canvas:
+def open_canvas(photo: Photo, mask: Mask, *, black_holes: bool = False, grow: int = 0) -> Canvas:
     """Take a photo and its mask.
 
     Args:
@@ -72,6 +72,7 @@ def open_canvas(photo: Photo, mask: Mask, *, black_holes: bool = False) -> Canva
             mask is as large as the photo when it stands upright, as viewers show it; else as large
             as its array.
         black_holes: the mask has its holes black.
+        grow: pixels by which its holes are made wider on each side.
 
     Raises:
         InputError: the mask is of another size, or covers everything.
@@ -86,9 +87,21 @@ def open_canvas(photo: Photo, mask: Mask, *, black_holes: bool = False) -> Canva
     if hole.shape != pixels.shape[:2]:
         found, expected = (f"{shape[1]} x {shape[0]}" for shape in (hole.shape, pixels.shape))
         raise InputError(f"{name}expected a mask of the photo's {expected} pixels, found {found}")
+    hole = _wider(hole, grow)
     if hole.all():
-        raise InputError(f"{name}the mask covers the whole photo: there is nothing to paint from")
+        grown = f", its holes {grow} pixels wider," if grow else ""
+        raise InputError(
+            f"{name}the mask{grown} covers the whole photo: there is nothing to paint from"
+        )
     return Canvas(source, _filled(pixels, hole), hole, hole.copy())
+
+
+def _wider(hole: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
+    """What is no further than so many pixels from a hole."""
+    if not (pixels and hole.any()):
+        return hole
+    away = cv2.distanceTransform((~hole).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(away <= pixels)
 
 
 def _opened(photo: Photo) -> tuple[PhotoFile, bool]:

@@ -50,7 +50,12 @@ class Report:
 
 
 def paint_file(
-    inpainter: Inpainter, job: Job, *, black_holes: bool = False, steps: Path | None = None
+    inpainter: Inpainter,
+    job: Job,
+    *,
+    black_holes: bool = False,
+    grow: int = 0,
+    steps: Path | None = None,
 ) -> Result:
     """Paint a photo and write it; if the mask is empty and the format the same, copy the file.
 
@@ -58,6 +63,7 @@ def paint_file(
         inpainter: the networks.
         job: photo, mask and result.
         black_holes: the mask has its holes black.
+        grow: pixels by which its holes are made wider on each side.
         steps: a PNG to draw how it was done, if anything was.
 
     Raises:
@@ -74,7 +80,7 @@ def paint_file(
     if steps is not None and steps.resolve() in {*given, job.out.resolve()}:
         raise InputError(f"{steps}: expected another file than photo, mask and result")
     source = open_photo(job.photo)
-    result = inpainter(source, job.mask, black_holes=black_holes)
+    result = inpainter(source, job.mask, black_holes=black_holes, grow=grow)
     if not result.frames and kind == source.format:
         with replacing(job.out) as temporary:
             temporary.write_bytes(read_file(job.photo))
@@ -161,6 +167,7 @@ def paint_folder(
     jobs: Sequence[Job],
     *,
     black_holes: bool = False,
+    grow: int = 0,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> Report:
@@ -173,6 +180,7 @@ def paint_folder(
         inpainter: the networks.
         jobs: what to paint.
         black_holes: the masks have their holes black.
+        grow: pixels by which their holes are made wider on each side.
         overwrite: paint again what is there.
         progress: told of photos.
 
@@ -186,7 +194,7 @@ def paint_folder(
         else:
             make_folder(job.out.parent)
             try:
-                result = paint_file(inpainter, job, black_holes=black_holes)
+                result = paint_file(inpainter, job, black_holes=black_holes, grow=grow)
             except InputError as error:
                 report.failed.append((job.photo, " ".join(str(error).split())))
             else:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
+from scipy.ndimage import distance_transform_edt
 
 from simpaint.cli import main
 from simpaint.data.drawn_faces import drawn_face
@@ -196,12 +197,28 @@ def test_folders_are_resumed(folder: Path, folders: Path) -> None:
 def test_a_folder_painted_otherwise_is_refused(folder: Path, folders: Path) -> None:
     arguments = (folders / "photos", "--mask", folders / "masks", "--out", folders / "out")
     run(folder, *arguments, k=0)
-    other = run(folder, *arguments, "--seed", 5, k=0)
-    assert other.exit_code == 2
-    assert "holds photos painted with seed 0, asked for is 5; name another" in other.stderr
+    for name, before, now in (("seed", 0, 5), ("grow", None, 2)):
+        other = run(folder, *arguments, f"--{name}", now, k=0)
+        assert other.exit_code == 2
+        told = f"holds photos painted with {name} {before}, asked for is {now}; name another"
+        assert told in other.stderr
     again = run(folder, *arguments, "--seed", 5, "--overwrite", k=0)
     assert "2 photos written, 0 were there already" in again.output
     assert run(folder, *arguments, k=0).exit_code == 2
+
+
+def test_holes_are_grown(folder: Path, work: Path) -> None:
+    arguments = (work / "photo.jpg", "--mask", work / "mask.png", "--out", work / "o.png")
+    out = run(folder, *arguments, "--grow", 3, k=0)
+    assert out.exit_code == 0, out.output
+    with Image.open(work / "photo.jpg") as before, Image.open(work / "o.png") as after:
+        changed = (np.asarray(before) != np.asarray(after)).any(axis=2)
+    away = distance_transform_edt(~hole())
+    assert changed[(away > 0) & (away <= 3)].mean() > 0.9
+    assert not changed[away > 3].any()
+    out = run(folder, *arguments, "--grow", 80, k=0)
+    assert out.exit_code == 2
+    assert "mask.png: the mask, its holes 80 pixels wider, covers the whole photo" in out.stderr
 
 
 def test_a_photo_whose_mask_is_gone_fails_as_it_did_at_first(folder: Path, folders: Path) -> None:

@@ -27,6 +27,19 @@ def test_a_mask_of_16_bits_is_a_hole_where_it_is_half_as_bright_as_white() -> No
         np.testing.assert_array_equal(open_canvas(photo, mask).hole, expected)
 
 
+@pytest.mark.parametrize("grow", [0, 1, 4])
+def test_holes_are_grown_to_all_sides(grow: int) -> None:
+    photo = np.random.default_rng(0).integers(1, 200, (20, 30, 3), np.uint8)
+    mask = np.zeros((20, 30), np.bool_)
+    mask[6, 2] = mask[15, 20:24] = True
+    canvas = open_canvas(photo, mask, grow=grow)
+    rows, columns = np.nonzero(mask)
+    for y, x in np.ndindex(mask.shape):
+        near = np.hypot(rows - y, columns - x).min() <= grow
+        assert canvas.hole[y, x] == canvas.unknown[y, x] == near
+    assert not open_canvas(photo, np.zeros_like(mask), grow=grow).hole.any()
+
+
 @pytest.mark.parametrize("value", [-1.0, np.nan])
 def test_a_mask_of_other_numbers_is_refused(value: float) -> None:
     with pytest.raises(ImageError, match="numbers of 0 or more"):

@@ -169,17 +169,20 @@ def _say_result(
 ) -> None:
     """What was painted, and what was borrowed."""
     squares: list[dict[str, Any]] = []
-    for frame, scores, ids in zip(result.frames, result.scores, result.ids, strict=True):
+    parts = zip(result.frames, result.scores, result.ids, result.moved.tolist(), strict=True)
+    for frame, scores, ids, moved in parts:
         names = inpainter.names(ids)
         neighbors = [
             {"id": number, "score": None if isnan(score) else score, "path": name}
             for number, score, name in zip(ids.tolist(), scores.tolist(), names, strict=True)
+            if number >= 0
         ]
         corner, side = frame.corner, frame.side
         squares.append(
             {
                 "corner": [corner.real, corner.imag],
                 "edge": [side.real, side.imag],
+                "moved": moved,
                 "neighbors": neighbors,
             }
         )
@@ -189,7 +192,9 @@ def _say_result(
     if not squares:
         click.echo(f"{out}: no pixel of the mask is white, the photo is untouched")
         return
-    click.echo(f"{out}: {len(squares)} square{'s' * (len(squares) > 1)} painted")
+    copied = sum(square["moved"] for square in squares)
+    told = f", {copied} of them with the photo itself" if copied else ""
+    click.echo(f"{out}: {len(squares)} square{'s' * (len(squares) > 1)} painted{told}")
     for number, square in enumerate(squares, 1):
         for neighbor in square["neighbors"]:
             score = neighbor["score"]

@@ -152,7 +152,7 @@ def _show(page: Page, folder: Path, inpainter: Inpainter, case: _Case) -> None:
     page.text("With its hole, as painted, and as it was:")
     page.picture(shown, case.title)
     steps = folder / f"{case.name}-steps.png"
-    write_png(steps, draw_steps(result, inpainter.names(result.ids.flatten())))
+    write_png(steps, draw_steps(result, inpainter.names(result.ids)))
     page.text(
         "What the networks saw and did, a line for each square of the photo: masked, coarse, the "
         "photo that was found by it and its cosine, and the result:"

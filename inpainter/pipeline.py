@@ -70,10 +70,13 @@ class Result:
             are the input's.
         holes: (P, 1, S, S), 1 = hole, of each square.
         coarse: (P, 3, S, S), the coarse network's pictures.
-        painted: (P, 3, S, S), the final network's, or in deep holes the photo itself, moved.
+        painted: (P, 3, S, S), the final network's.
         neighbors: (P, K, 3, S, S), what was borrowed from.
         scores: (P, K), their cosines to the coarse pictures.
         ids: (P, K), their ids in the database.
+        moved: (P,) bool: deep holes that were filled with the photo itself, moved. There the coarse
+            picture is a smooth one, and nothing is borrowed: neighbors are white, scores NaN and
+            ids -1.
         frames: where each square lies in the upright photo.
     """
 
@@ -84,6 +87,7 @@ class Result:
     neighbors: Tensor
     scores: Tensor
     ids: Tensor
+    moved: Tensor
     frames: tuple[Frame, ...]
 
 
@@ -236,7 +240,12 @@ class Inpainter:
             raise InputError(f"expected a mask for each of {len(photos)} photos: {len(masks)}")
         works = for_each(begin, zip(photos, masks, strict=True))
         for turn in range(max((len(work.squares) for work in works), default=0)):
-            active = [work for work in works if turn < len(work.squares)]
+            there = [work for work in works if turn < len(work.squares)]
+            deep = [(work, turn, self.size, self.k) for work in there if work.squares[turn].deep]
+            for_each(_Work.move, deep)
+            active = [work for work in there if not work.squares[turn].deep]
+            if not active:
+                continue
             seen = for_each(_Work.look, [(work, turn, self.size) for work in active])
             pictures, holes = (torch.stack(parts) for parts in zip(*seen, strict=True))
             faces = torch.tensor([work.squares[turn].face for work in active])
@@ -294,8 +303,11 @@ class Inpainter:
         return laid_out.copy_(tensor)
 
     def names(self, ids: Tensor) -> list[str]:
-        """What the photos of a result's ids (P, K) are called: P K names, one after another."""
-        return self._similar.names(ids.flatten().tolist()) if self._similar and self.k else []
+        """What the photos of a result's ids (P, K) are called: P K names; that of -1 is empty."""
+        flat: list[int] = ids.flatten().tolist()
+        used = [number for number in flat if number >= 0]
+        names = iter(self._similar.names(used) if self._similar else [])
+        return [next(names) if number >= 0 else "" for number in flat]
 
     def _begin(self, canvas: Canvas) -> "_Work":
         """Find the faces at the holes, and plan the squares."""
@@ -341,7 +353,7 @@ class _Work:
         return torch.from_numpy(picture.clip(0, 1)).permute(2, 0, 1)
 
     def take(self, turn: int, seen: tuple[Tensor, Tensor], painted: Painted) -> None:
-        """Put a painted square into the photo."""
+        """Put what networks painted in a square into the photo."""
         picture, hole = seen
         if self._tone:
             raw = self._tone(painted.raw)
@@ -350,13 +362,23 @@ class _Work:
         out, known = (part.permute(1, 2, 0).contiguous().numpy() for part in (painted.raw, picture))
         whole = match_border(out, known, hole[0].numpy() > 0)
         own, unknown = (square.box, square.own), self._unknown(turn)
-        if square.deep:
-            paste_itself(canvas.pixels, canvas.white, square, whole, unknown, self.barred)
-            filled = self._seen(square.frame, len(out))
-            painted = painted._replace(photos=composite(filled, picture, hole))
-        else:
-            paste(canvas.pixels, canvas.white, square.frame, whole, own, unknown, self.rng)
-        unknown[square.box] &= ~square.own
+        paste(canvas.pixels, canvas.white, square.frame, whole, own, unknown, self.rng)
+        self._finish(turn, hole, painted)
+
+    def move(self, turn: int, size: int, k: int) -> None:
+        """Fill a deep square with the photo itself."""
+        square, canvas = self.squares[turn], self.canvas
+        picture, hole = self.look(turn, size)
+        paste_itself(canvas.pixels, canvas.white, square, self._unknown(turn), self.barred)
+        filled = self._seen(square.frame, size)
+        neighbors, nothing = torch.ones(k, 3, size, size), torch.full((k,), -1)
+        scores = torch.full((k,), torch.nan)
+        photo = composite(filled, picture, hole)
+        self._finish(turn, hole, Painted(photo, picture, neighbors, scores, nothing, filled))
+
+    def _finish(self, turn: int, hole: Tensor, painted: Painted) -> None:
+        square = self.squares[turn]
+        self._unknown(turn)[square.box] &= ~square.own
         self._holes.append(hole)
         self._painted.append(painted)
 
@@ -377,5 +399,6 @@ class _Work:
             holes = torch.stack(self._holes)
         painted, coarse, neighbors, scores, ids, _ = parts
         frames = tuple(square.frame for square in self.squares)
+        moved = torch.tensor([square.deep for square in self.squares], dtype=torch.bool)
         photo = self.canvas.finished()
-        return Result(photo, holes, coarse, painted, neighbors, scores, ids, frames)
+        return Result(photo, holes, coarse, painted, neighbors, scores, ids, moved, frames)

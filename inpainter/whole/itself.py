@@ -16,15 +16,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..thin_plate import thin_plate
 from .blend import shift_of
 from .boxes import box_of, wider, within
-from .frames import Floats, lift
+from .frames import Floats
 from .moved import Copies, Labels
 from .offsets import usual_offsets
 from .paste import write
 from .seams import least_seams
 from .squares import Square
-from .views import Holes, View, blurred, resized, spread, view
+from .views import Holes, View, blurred, spread, view
 
 _THICK: Final = 48  # pixels: where a hole is thicker, copies are chosen at a reduced size
 _FINE: Final = 192  # pixels: where it is thicker, seams are drawn and copies blended so
@@ -37,7 +38,10 @@ _SEAM: Final = 8.0  # weights of the energy's terms
 _GUIDE: Final = 0.03
 _NO_PICTURE: Final = 1e2  # costs more than any
 _UNKNOWN: Final = 1e3
-_SOFT: Final = 2.0  # reduced pixels: what is smoother counts as colour
+_SOFT: Final = 2.0  # reduced pixels: what is smoother counts as colour,
+_SOFTER: Final = 12.0  # and what is not so smooth as rough,
+_RING: Final = 24  # so far around a hole
+_USUAL: Final = 8.0  # times what is rough there is no reason not to copy
 _NEAR: Final = 1.0  # reduced pixels: seams are moved so far,
 _FAINT: Final = 0.02  # where a label's share, so blurred, is not less;
 _NEAREST: Final = 4  # between so many copies
@@ -53,7 +57,6 @@ def paste_itself(
     canvas: NDArray[Any],
     white: float,
     square: Square,
-    whole: Floats,
     unknown: Holes,
     barred: Holes,
 ) -> None:
@@ -63,7 +66,6 @@ def paste_itself(
         canvas: (H, W, 3), changed in place; what is unknown is filled smoothly.
         white: its value of white.
         square: of a deep hole.
-        whole: (S, S, 3) in [0, 1], what networks painted in it.
         unknown: (H, W): all pixels that are not known yet, its own ones included.
         barred: (H, W): what else is not to be copied, as people are not.
     """
@@ -74,14 +76,12 @@ def paste_itself(
     hole = np.zeros([part.stop - part.start for part in around], np.bool_)
     hole[inner] = square.own
     photo = canvas[around].astype(np.float32) / white
-    guide = photo.copy()
-    guide[inner] = lift(whole, square.frame, square.box)
-    filled = filled_with_itself(photo, hole, unknown[around], barred[around], guide, thick)
+    filled = filled_with_itself(photo, hole, unknown[around], barred[around], thick)
     write(canvas, white, square.box, square.own, filled[inner])
 
 
 def filled_with_itself(
-    photo: Floats, hole: Holes, unknown: Holes, barred: Holes, guide: Floats, thick: float
+    photo: Floats, hole: Holes, unknown: Holes, barred: Holes, thick: float
 ) -> Floats:
     """Fill a hole with moved copies of the photo around it.
 
@@ -90,7 +90,6 @@ def filled_with_itself(
         hole: (H, W), what to fill.
         unknown: (H, W), the hole included.
         barred: (H, W): what is known, but not to be borrowed.
-        guide: (H, W, 3), a coarse picture, which decides softly which copies are taken.
         thick: pixels across the hole, or across the one that it is a part of.
 
     Returns:
@@ -98,10 +97,7 @@ def filled_with_itself(
     """
     scale, fine = (min(1.0, most / thick) for most in (_THICK, _FINE))
     seen = view(photo, hole, unknown, barred, scale)
-    wanted = np.asarray(
-        cv2.GaussianBlur(resized(guide, seen.hole.shape), (0, 0), _SOFT), np.float32
-    )
-    offsets, labels = _chosen(seen, wanted, max(4, int(_LEAST * thick * scale)))
+    offsets, labels = _chosen(seen, max(4, int(_LEAST * thick * scale)))
     if scale < 1:
         rim = _dilated(hole, round(_RIM / scale)) & ~unknown
         offsets = _at_full_size(photo, unknown, rim, offsets, labels, scale)
@@ -120,7 +116,7 @@ def filled_with_itself(
     return out
 
 
-def _chosen(seen: View, wanted: Floats, least: int) -> tuple[Labels, Labels]:
+def _chosen(seen: View, least: int) -> tuple[Labels, Labels]:
     """The offsets (n, 2) that are borrowed from, and for each pixel (h, w) its number, or n."""
     box, near = box_of(seen.hole), np.zeros_like(seen.hole)
     near[wider(box, _LEAST_REACH, seen.hole.shape)] = True
@@ -139,10 +135,30 @@ def _chosen(seen: View, wanted: Floats, least: int) -> tuple[Labels, Labels]:
     copies = Copies(seen.photo, seen.smooth, seen.closed, offsets)
     every = np.arange(len(kept) + 1)[None, None]
     costs = _rim_costs(seen, copies, every)
-    soft = blurred(seen.photo, ~seen.unknown, _SOFT)
-    colours, _ = Copies(soft, wanted, seen.closed, offsets).at(box, every)
-    costs += _GUIDE * np.square(colours - wanted[box][:, :, None]).sum(3)
+    costs += _GUIDE * _unlike_around(seen, offsets, every)
     return offsets, _seamless(seen, copies, every, costs)
+
+
+def _unlike_around(seen: View, offsets: Labels, labels: Labels) -> Floats:
+    """How far the colours of copies are from what goes on smoothly around a hole (h, w, m).
+
+    What is around it may be rough; what is no further from its own colours costs nothing. So a
+    wall keeps its joints, and no objects stand in skies.
+    """
+    box, known = box_of(seen.hole), ~seen.unknown
+    around = wider(box, _LEAST_REACH, seen.hole.shape)
+    photo = torch.from_numpy(seen.photo[around]).permute(2, 0, 1)[None]
+    unknown = torch.from_numpy(seen.unknown[around])[None, None].float()
+    goes_on = seen.photo.copy()
+    goes_on[around] = thin_plate(photo, unknown)[0].permute(1, 2, 0).clamp(0, 1).numpy()
+    wanted = np.asarray(cv2.GaussianBlur(goes_on, (0, 0), _SOFT), np.float32)
+    soft = blurred(seen.photo, known, _SOFT)
+    colours, _ = Copies(soft, wanted, seen.closed, offsets).at(box, labels)
+    ring = wider(box, _RING, seen.hole.shape)
+    rough = np.square(soft - blurred(seen.photo, known, _SOFTER))[ring][known[ring]].sum(1)
+    usual = _USUAL * rough.mean() if len(rough) else 0.0
+    off = np.square(colours - wanted[box][:, :, None]).sum(3)
+    return np.asarray(np.maximum(off - usual, 0), np.float32)
 
 
 def _redrawn(seen: View, copies: Copies, labels: Labels) -> Labels:

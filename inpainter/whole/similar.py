@@ -79,7 +79,7 @@ class AnyPhotos:
 
 
 class Noise:
-    """Uniform noise in place of photos; scores are NaN and ids -1 (section 5.6)."""
+    """Uniform noise in place of photos; scores are NaN, ids count from 0 (section 5.6)."""
 
     def __init__(self, k: int) -> None:
         self._k = k
@@ -89,7 +89,7 @@ class Noise:
         shape = (self._k, *coarse.shape[1:])
         photos = torch.from_numpy(np.stack([rng.random(shape, np.float32) for rng in rngs]))
         scores = torch.full(photos.shape[:2], torch.nan)
-        return Retrieved(photos, scores, torch.full(scores.shape, -1))
+        return Retrieved(photos, scores, torch.arange(self._k).expand(scores.shape))
 
     def names(self, ids: Sequence[int]) -> list[str]:
         """Noise has no names."""

@@ -59,5 +59,7 @@ def solve_poisson(
     places = np.concatenate([every, row]), np.concatenate([every, column])
     matrix = coo_array((values, places), shape=(count, count))
     filled: Doubles = picture.copy()
-    filled[hole] = splu(matrix.tocsc()).solve(sums)
+    symmetric = {"SymmetricMode": True}
+    factors = splu(matrix.tocsc(), "MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=symmetric)
+    filled[hole] = factors.solve(sums)
     return filled

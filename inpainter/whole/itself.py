@@ -18,14 +18,15 @@ from numpy.typing import NDArray
 
 from ..thin_plate import thin_plate
 from .blend import shift_of
-from .boxes import box_of, wider, within
+from .boxes import Box, box_of, wider, within
 from .frames import Floats
+from .membrane import membrane
 from .moved import Copies, Labels
 from .offsets import usual_offsets
 from .paste import write
 from .seams import least_seams
 from .squares import Square
-from .views import Holes, View, blurred, spread, view
+from .views import Holes, View, blurred, enlarged, spread, view
 
 _THICK: Final = 48  # pixels: where a hole is thicker, copies are chosen at a reduced size
 _FINE: Final = 192  # pixels: where it is thicker, seams are drawn and copies blended so
@@ -35,13 +36,13 @@ _PICTURES: Final = 20
 _LEAST: Final = 1 / 3  # of the hole's thickness: shorter offsets show the hole itself
 _SEEN: Final = 0.3  # of the hole must a picture show
 _SEAM: Final = 8.0  # weights of the energy's terms
-_GUIDE: Final = 0.03
+_GUIDE: Final = 0.1
 _NO_PICTURE: Final = 1e2  # costs more than any
 _UNKNOWN: Final = 1e3
 _SOFT: Final = 2.0  # reduced pixels: what is smoother counts as colour,
 _SOFTER: Final = 12.0  # and what is not so smooth as rough,
 _RING: Final = 24  # so far around a hole
-_USUAL: Final = 8.0  # times what is rough there is no reason not to copy
+_USUAL: Final = 20.0  # times what is rough there is no reason not to copy
 _NEAR: Final = 1.0  # reduced pixels: seams are moved so far,
 _FAINT: Final = 0.02  # where a label's share, so blurred, is not less;
 _NEAREST: Final = 4  # between so many copies
@@ -100,19 +101,22 @@ def filled_with_itself(
     offsets, labels = _chosen(seen, max(4, int(_LEAST * thick * scale)))
     if scale < 1:
         rim = _dilated(hole, round(_RIM / scale)) & ~unknown
-        offsets = _at_full_size(photo, unknown, rim, offsets, labels, scale)
+        offsets = _at_full_size(photo, unknown, rim, offsets, labels)
         seen = view(photo, hole, unknown, barred, fine)
-    reduced = np.rint(offsets * fine).astype(np.int64)
+    reduced = np.rint(offsets * np.divide(seen.hole.shape, hole.shape)).astype(np.int64)
     copies = Copies(seen.photo, seen.smooth, seen.closed, reduced)
     if scale < 1:
         labels = _redrawn(seen, copies, labels)
-    shift = shift_of(seen, copies, labels)
-    labels, shift = _enlarged(labels, spread(shift, seen.hole), hole.shape)
+    shift = spread(shift_of(seen, copies, labels), seen.hole)
     box = box_of(hole)
-    copied, shown = Copies(photo, photo, unknown | barred, offsets).at(box, labels[box][..., None])
+    labels, shift = _enlarged(labels, shift, box, hole.shape)
+    full = Copies(photo, photo, unknown | barred, offsets)
+    copied, shown = full.at(box, labels[..., None])
     out: Floats = photo.copy()
-    mine = hole[box] & shown[:, :, 0]
-    out[box][mine] = copied[mine][:, 0] + shift[box][mine]
+    out[box][hole[box]] = (copied[:, :, 0] + shift)[hole[box]]
+    missed, around = np.zeros_like(hole), wider(box, 1, hole.shape)
+    missed[box] = hole[box] & ~shown[:, :, 0]  # at a copy's edge, where sizes were rounded
+    out[around] = membrane(out[around], missed[around])
     return out
 
 
@@ -164,7 +168,8 @@ def _unlike_around(seen: View, offsets: Labels, labels: Labels) -> Floats:
 def _redrawn(seen: View, copies: Copies, labels: Labels) -> Labels:
     """Labels (h, w) of a smaller picture, in a larger one: each pixel has one that is nearby."""
     box, used = box_of(seen.hole), np.unique(labels)
-    shares = np.stack([_share(labels == label, _NEAR, seen.hole.shape)[box] for label in used], 2)
+    soft = [cv2.GaussianBlur((labels == label).astype(np.float32), (0, 0), _NEAR) for label in used]
+    shares = np.stack([enlarged(share, box, seen.hole.shape) for share in soft], 2)
     nearest = np.argsort(-shares, 2, kind="stable")[..., :_NEAREST]
     candidates = used[nearest]
     far = np.take_along_axis(shares, nearest, 2) < _FAINT
@@ -208,28 +213,23 @@ def _seamless(seen: View, copies: Copies, candidates: Labels, costs: Floats) -> 
     return spread(labels, seen.hole)
 
 
-def _share(mine: Holes, sigma: float, shape: tuple[int, ...]) -> Floats:
-    """How much of each pixel's surroundings is a label's, in a larger picture."""
-    soft = cv2.GaussianBlur(mine.astype(np.float32), (0, 0), sigma)
-    return np.asarray(cv2.resize(soft, shape[::-1]), np.float32)
-
-
 def _at_full_size(
-    photo: Floats, unknown: Holes, rim: Holes, offsets: Labels, labels: Labels, scale: float
+    photo: Floats, unknown: Holes, rim: Holes, offsets: Labels, labels: Labels
 ) -> Labels:
     """Offsets (n, 2) of a reduced photo to the pixel, by what is known around the hole.
 
     Each is tried as it may be before rounding; the rim where its copy is taken tells, or all of it.
     """
-    reach = math.ceil(0.5 / scale)
+    scales = np.divide(labels.shape, rim.shape)
+    reach = math.ceil(0.5 / scales.min())
     tries = np.argwhere(np.ones((2 * reach + 1, 2 * reach + 1))) - reach
     tries = tries[np.argsort(np.abs(tries).sum(1), kind="stable")]
     points = np.argwhere(rim)
     count = max(_FEWEST, _POINTS // len(tries))
     points = np.random.default_rng(0).permutation(points)[:count]
-    small = np.minimum((points * scale).astype(np.int64), np.array(labels.shape) - 1)
+    small = np.minimum((points * scales).astype(np.int64), np.array(labels.shape) - 1)
     owners = labels[tuple(small.T)]
-    found = np.rint(offsets / scale).astype(np.int64)
+    found = np.rint(offsets / scales).astype(np.int64)
     for label in np.intersect1d(labels, np.arange(len(found))):
         mine = points[owners == label]
         here = mine if len(mine) >= _FEWEST else points
@@ -244,16 +244,18 @@ def _at_full_size(
     return found
 
 
-def _enlarged(labels: Labels, shift: Floats, shape: tuple[int, ...]) -> tuple[Labels, Floats]:
-    """Labels (h, w), and what is told of each (h, w, C), in a larger picture."""
-    size = shape[::-1]
-    most, owners = np.zeros(shape, np.float32), np.zeros(shape, np.int64)
-    out = np.zeros((*shape, shift.shape[2]), np.float32)
+def _enlarged(
+    labels: Labels, shift: Floats, box: Box, shape: tuple[int, ...]
+) -> tuple[Labels, Floats]:
+    """Labels, and what is told of each pixel (h, w, C), in a box of a larger picture."""
+    size = [part.stop - part.start for part in box]
+    most, owners = np.zeros(size, np.float32), np.zeros(size, np.int64)
+    out = np.zeros((*size, shift.shape[2]), np.float32)
     for label in np.unique(labels):
         mine = (labels == label).astype(np.float32)
-        share = np.asarray(cv2.resize(mine, size))
+        share = enlarged(mine, box, shape)
         owned = share > most
-        total = np.asarray(cv2.resize(shift * mine[..., None], size))
+        total = enlarged(shift * mine[..., None], box, shape)
         most[owned], owners[owned] = share[owned], label
         out[owned] = total[owned] / share[owned][:, None]
     return owners, out

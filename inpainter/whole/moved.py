@@ -26,16 +26,9 @@ class Copies:
             closed: (H, W), what of the photo is not to be copied.
             offsets: (n, 2), down and right.
         """
-        channels = photo.shape[2]
         self.count = len(offsets)
-        self._shape = closed.shape
         self._offsets = np.concatenate([offsets, np.zeros((1, 2), np.int64)])
-        nothing = np.zeros((1, channels), np.float32)
-        self._colours = np.concatenate(
-            [photo.reshape(-1, channels), smooth.reshape(-1, channels), nothing]
-        )
-        seen = np.ones(closed.size, np.bool_)
-        self._seen = np.concatenate([~closed.ravel(), seen, [False]])
+        self._photo, self._smooth, self._closed = photo, smooth, closed
 
     def at(self, box: Box, labels: Labels, down: int = 0, right: int = 0) -> tuple[Floats, Holes]:
         """What is seen beside each pixel of a box in the copies that it may be taken from.
@@ -47,13 +40,16 @@ class Copies:
             right: how far to the right of it.
 
         Returns:
-            (h, w, m, C), and whether anything is seen there: (h, w, m).
+            (h, w, m, C), beyond the photo's edges what stands there, and whether anything is seen:
+            (h, w, m).
         """
-        height, width = self._shape
-        offsets = self._offsets[labels]
+        offsets, own = self._offsets[labels], labels == self.count
         rows = np.arange(box[0].start, box[0].stop)[:, None, None] + down + offsets[..., 0]
         columns = np.arange(box[1].start, box[1].stop)[:, None] + right + offsets[..., 1]
+        height, width = self._closed.shape
         inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-        there = rows * width + columns + height * width * (labels == self.count)
-        there = np.where(inside, there, 2 * height * width)
-        return self._colours[there], self._seen[there]
+        there = rows.clip(0, height - 1), columns.clip(0, width - 1)
+        colours, seen = self._photo[there], inside & (own | ~self._closed[there])
+        if own.any():
+            colours = np.where(own[..., None], self._smooth[there], colours)
+        return colours, seen

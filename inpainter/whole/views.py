@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .boxes import Box
 from .frames import Floats
 
 Holes = NDArray[np.bool_]
@@ -46,11 +47,12 @@ def view(photo: Floats, hole: Holes, unknown: Holes, barred: Holes, scale: float
     known = ~unknown
     share = resized(known.astype(np.float32), shape)
     total = resized(np.asarray(cv2.copyTo(photo, known.view(np.uint8)), np.float32), shape)
-    missing = share < _WHOLE
+    inside = resized(hole.astype(np.float32), shape) > 0
+    missing = (share < _WHOLE) | inside
     return View(
         photo=np.asarray(total / np.maximum(share, 1e-6)[..., None], np.float32),
         smooth=resized(photo, shape),
-        hole=(resized(hole.astype(np.float32), shape) > 0) & missing,
+        hole=inside,
         unknown=missing,
         closed=missing | (resized(barred.astype(np.float32), shape) > 0),
     )
@@ -59,6 +61,18 @@ def view(photo: Floats, hole: Holes, unknown: Holes, barred: Holes, scale: float
 def resized(values: Floats, shape: tuple[int, ...]) -> Floats:
     """Values (H, W) or (H, W, C) as the means over each pixel of a smaller picture (h, w)."""
     return np.asarray(cv2.resize(values, shape[::-1], interpolation=cv2.INTER_AREA), np.float32)
+
+
+def enlarged(values: Floats, box: Box, shape: tuple[int, ...]) -> Floats:
+    """What stands in a box of a larger picture (H, W) of values (h, w) or (h, w, C)."""
+    steps = np.divide(values.shape[:2], shape)
+    first = [(part.start + 0.5) * step - 0.5 for part, step in zip(box, steps, strict=True)]
+    size = [part.stop - part.start for part in box]
+    matrix = np.array([[steps[1], 0, first[1]], [0, steps[0], first[0]]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    border = cv2.BORDER_REPLICATE
+    out = cv2.warpAffine(values, matrix, (size[1], size[0]), flags=flags, borderMode=border)
+    return np.asarray(out, np.float32)
 
 
 def blurred(values: Floats, known: Holes, sigma: float) -> Floats:

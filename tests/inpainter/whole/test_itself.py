@@ -10,8 +10,10 @@ from skimage import data
 from simpaint.data.images import Pixels
 from simpaint.inpainter import Inpainter
 from simpaint.inpainter.whole import squares
+from simpaint.inpainter.whole.boxes import Box
 from simpaint.inpainter.whole.frames import Floats, Frame
 from simpaint.inpainter.whole.itself import filled_with_itself, paste_itself
+from simpaint.inpainter.whole.moved import Copies, Labels
 from simpaint.inpainter.whole.squares import Square
 
 from ..tiny import Told
@@ -81,6 +83,46 @@ def test_what_is_not_around_a_hole_is_not_copied_into_it(side: int) -> None:
     photo[np.roll(middle, -side, 1)] = 0.5
     dark = filled(photo, disc((100, 180), 14))[middle].mean()
     assert dark > 0.3
+
+
+def test_a_speck_that_is_left_of_a_large_hole_is_filled() -> None:
+    photo = pattern(400, 400, (50, 64))
+    hole = disc(photo.shape, 0.9)
+    none = np.zeros_like(hole)
+    whole = filled_with_itself(np.where(hole[..., None], 0, photo), hole, hole, none, 3000)
+    assert np.abs(whole - photo)[hole].max() < 0.1
+
+
+def test_copies_meet_what_is_around_them() -> None:
+    photo = pattern(60, 280, (60, 40)) / 2
+    light = np.linspace(0, 0.5, 280, dtype=np.float32)[None, :, None]
+    hole = disc(photo.shape, 22)
+    lit = np.asarray(photo + light, np.float32)
+    whole = filled(lit, hole)
+    assert np.abs(whole - lit)[hole].mean() < 0.04
+
+
+def test_copies_of_large_holes_are_placed_to_the_pixel() -> None:
+    photo = pattern(500, 500, (47, 57))
+    hole = disc(photo.shape, 60)
+    np.testing.assert_allclose(filled(photo, hole), photo, atol=1e-3)
+
+
+def test_what_no_copy_shows_is_filled_from_what_is_around(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = np.full((90, 90, 3), 0.8, np.float32)
+    hole = disc(photo.shape, 14)
+    gone = disc(photo.shape, 5)
+    at = Copies.at
+
+    def with_a_gap(self: Copies, box: Box, labels: Labels, *beside: int) -> tuple[Floats, Holes]:
+        colours, seen = at(self, box, labels, *beside)
+        if labels.shape[2] == 1 and labels.shape[:2] == gone[box].shape and not beside:
+            colours, seen = colours.copy(), seen & ~gone[box][..., None]
+            colours[gone[box]] = 0
+        return colours, seen
+
+    monkeypatch.setattr(Copies, "at", with_a_gap)
+    np.testing.assert_allclose(filled(photo, hole)[hole], 0.8, atol=0.05)
 
 
 def test_where_nothing_can_be_borrowed_the_smooth_filling_stays() -> None:

@@ -56,8 +56,7 @@ def tone_of(pixels: NDArray[Any], white: float, known: NDArray[np.bool_]) -> Ton
     Returns:
         The tone, or None for a photo in colours, or one of which next to nothing is known.
     """
-    step = max(1, math.isqrt(known.size // _SAMPLES))
-    seen = pixels[::step, ::step][known[::step, ::step]].astype(np.float64) / white  # (n, 3)
+    seen = _sampled(pixels, known).astype(np.float64) / white  # (n, 3)
     if len(seen) < _FEWEST:
         return None
     bright = seen.mean(axis=1)
@@ -72,6 +71,15 @@ def tone_of(pixels: NDArray[Any], white: float, known: NDArray[np.bool_]) -> Ton
         if math.sqrt(distance[plain].mean()) > _STRICTER * limit:
             return None
     return Tone(curves, float(bright[plain].min()), float(bright[plain].max()))
+
+
+def _sampled(pixels: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[Any]:
+    """Some of the known pixels, on a lattice as wide as it can be and still meet enough of them."""
+    step = max(1, math.isqrt(np.count_nonzero(known) // _SAMPLES))
+    while step > 1 and np.count_nonzero(known[::step, ::step]) < _SAMPLES // 2:
+        step //= 2
+    seen = pixels[::step, ::step][known[::step, ::step]]
+    return seen[:: max(1, len(seen) // (4 * _SAMPLES))]
 
 
 def _fitted(

@@ -65,3 +65,12 @@ def test_a_dark_photo_in_faint_colours_is_in_colours() -> None:
     rng = np.random.default_rng(0)
     dark = rng.uniform(0.02, 0.04, (64, 64, 3))
     assert tone_of(dark, 1.0, np.ones((64, 64), np.bool_)) is None
+
+
+def test_the_tone_of_a_large_photo_is_that_of_the_little_that_is_known() -> None:
+    bright = np.random.default_rng(0).integers(0, 256, (6000, 400, 1), np.uint8)
+    pixels = np.broadcast_to(bright, (6000, 400, 3))
+    for place in (np.s_[-21:], np.s_[:, 399:], np.s_[1::2, 1::2]):
+        known = np.zeros((6000, 400), np.bool_)
+        known[place] = True
+        assert tone_of(pixels, 255, known) is not None

@@ -120,9 +120,10 @@ class Inpainter:
             device: "auto", "cpu", "cuda", "cuda:1"...
 
         Raises:
-            InputError: K photos are to be borrowed from, and there is no `similar`; or K is not
-                the network's.
+            InputError: K photos are to be borrowed from, and there is no `similar`; K is not the
+                network's; or size or seed is out of range.
         """
+        _expect_size_and_seed(size, seed)
         self.k = neighbors_of(network, k)
         if self.k and similar is None:
             raise InputError(
@@ -172,7 +173,7 @@ class Inpainter:
             moved: where the database's photos are now, if they were moved since it was built.
 
         Raises:
-            InputError: there is nothing to borrow K photos from.
+            InputError: there is nothing to borrow K photos from, or size or seed is out of range.
             WeightsError: a network cannot be read.
             DatabaseError: the database cannot be used.
             ImageError: a reference photo cannot be used.
@@ -180,8 +181,7 @@ class Inpainter:
         database = None if database is None else Path(database)
         references = [references] if isinstance(references, (str, Path)) else references
         expect_one_of("auxiliary", auxiliary, get_args(Auxiliary))
-        if size < 1 or seed < 0:
-            raise InputError(f"expected a positive size and a seed of 0 or more: {size}, {seed}")
+        _expect_size_and_seed(size, seed)
         if references and auxiliary != "database":
             raise InputError(f"{auxiliary} photos: expected no reference photos beside them")
         last, finder = load_last(network), default_finder()
@@ -320,6 +320,11 @@ class Inpainter:
         if any(square.deep for square in squares):
             barred = people(photo, hole, self._finder)
         return _Work(canvas, squares, barred, canvas.rng(self.seed))
+
+
+def _expect_size_and_seed(size: int, seed: int) -> None:
+    if size < 1 or seed < 0:
+        raise InputError(f"expected a positive size and a seed of 0 or more: {size}, {seed}")
 
 
 class _Work:

@@ -349,6 +349,17 @@ def test_masks_that_do_not_fit_are_refused(photo: Any, mask: Any, message: str) 
         painter()(photo, mask)
 
 
+@pytest.mark.parametrize(("size", "seed"), [(0, 0), (-32, 0), (32, -1)])
+def test_a_size_or_a_seed_out_of_range_is_refused_before_anything_is_read(
+    tmp_path: Path, size: int, seed: int
+) -> None:
+    told = f"expected a positive size and a seed of 0 or more: {size}, {seed}"
+    with pytest.raises(InputError, match=told):
+        painter(size=size, seed=seed)
+    with pytest.raises(InputError, match=told):
+        Inpainter.load(tmp_path / "missing", network="missing", size=size, seed=seed)
+
+
 def test_what_cannot_be_borrowed_from_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="borrowed from: expected a database"):
         load(folder, 1)

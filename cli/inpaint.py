@@ -120,7 +120,7 @@ def inpaint(photo: Path, mask: Path, out: Path, **options: Any) -> None:  # noqa
         return
     if options["steps"] is not None:
         raise click.UsageError("--steps: expected with a single photo, found a folder")
-    claim(out, _painting(options), overwrite=options["overwrite"])
+    since = claim(out, _painting(options), overwrite=options["overwrite"])
     with progress_bar("Painting", "photos") as progress:
         report = paint_folder(
             inpainter,
@@ -128,6 +128,7 @@ def inpaint(photo: Path, mask: Path, out: Path, **options: Any) -> None:  # noqa
             black_holes=options["black_holes"],
             grow=options["grow"],
             overwrite=options["overwrite"],
+            since=since,
             progress=progress,
         )
     _say_report(out, report, as_json=options["as_json"])

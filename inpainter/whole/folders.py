@@ -16,6 +16,8 @@ from ..pipeline import Inpainter, Result
 from .steps import draw_steps
 
 _SETTINGS: Final = ".painted.json"
+_AGAIN: Final = "painted again"
+"""Set where older results were there: those are painted again that are older than the file."""
 
 
 class Job(NamedTuple):
@@ -131,7 +133,7 @@ def _mask_of(photo: str, masks: list[str]) -> str | None:
     return photo if photo in masks else next(iter(masks), None)
 
 
-def claim(out: Path, settings: Mapping[str, Any], *, overwrite: bool = False) -> None:
+def claim(out: Path, settings: Mapping[str, Any], *, overwrite: bool = False) -> int:
     """Say in a folder of results how they are painted, in a hidden file.
 
     Args:
@@ -139,27 +141,35 @@ def claim(out: Path, settings: Mapping[str, Any], *, overwrite: bool = False) ->
         settings: all that decides what is painted but photos and masks, as JSON values.
         overwrite: everything in it will be painted again.
 
+    Returns:
+        since when it is painted so, in nanoseconds as files' times are: what is older was painted
+        otherwise; 0 where nothing was.
+
     Raises:
         InputError: it holds what was painted otherwise.
         StorageError: it cannot be written.
     """
     make_folder(out)
     path = out / _SETTINGS
-    if path.exists() and not overwrite:
-        for name, before, now in changed_settings(read_settings(path), settings):
-            raise InputError(
-                f"{out}: holds photos painted with {name} {before}, asked for is {now}; name "
-                "another folder, or paint all of them again (--overwrite)"
-            )
-    write_settings(path, settings)
+    if overwrite or not path.exists():
+        write_settings(path, {**settings, _AGAIN: True} if overwrite else settings)
+        return path.stat().st_mtime_ns if overwrite else 0
+    found = read_settings(path)
+    again = found.pop(_AGAIN, False)
+    for name, before, now in changed_settings(found, settings):
+        raise InputError(
+            f"{out}: holds photos painted with {name} {before}, asked for is {now}; name "
+            "another folder, or paint all of them again (--overwrite)"
+        )
+    return path.stat().st_mtime_ns if again else 0
 
 
-def _is_done(job: Job) -> bool:
-    """Whether the result is there, and neither photo nor mask was changed since."""
+def _is_done(job: Job, since: int) -> bool:
+    """Whether the result is there, painted since, and neither photo nor mask is newer."""
     if job.mask is None or not (job.out.exists() and job.photo.exists() and job.mask.exists()):
         return False
-    changed = max(path.stat().st_mtime for path in (job.photo, job.mask))
-    return job.out.stat().st_mtime >= changed
+    changed = max(path.stat().st_mtime_ns for path in (job.photo, job.mask))
+    return job.out.stat().st_mtime_ns >= max(changed, since)
 
 
 def paint_folder(
@@ -169,12 +179,13 @@ def paint_folder(
     black_holes: bool = False,
     grow: int = 0,
     overwrite: bool = False,
+    since: int = 0,
     progress: Progress = silent,
 ) -> Report:
     """Paint many photos; one that cannot be used does not stop the others.
 
     Finished results are kept, so that a run that was stopped can be repeated; but not those whose
-    photo or mask is newer.
+    photo or mask is newer, or that were painted otherwise before.
 
     Args:
         inpainter: the networks.
@@ -182,6 +193,7 @@ def paint_folder(
         black_holes: the masks have their holes black.
         grow: pixels by which their holes are made wider on each side.
         overwrite: paint again what is there.
+        since: paint again what is older: see `claim`.
         progress: told of photos.
 
     Raises:
@@ -189,7 +201,7 @@ def paint_folder(
     """
     report = Report()
     for number, job in enumerate(jobs, 1):
-        if _is_done(job) and not overwrite:
+        if not overwrite and _is_done(job, since):
             report.kept += 1
         else:
             make_folder(job.out.parent)

@@ -207,6 +207,37 @@ def test_a_folder_painted_otherwise_is_refused(folder: Path, folders: Path) -> N
     assert run(folder, *arguments, k=0).exit_code == 2
 
 
+def test_painting_again_goes_on_where_it_was_stopped(
+    folder: Path, folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = (folders / "photos", "--mask", folders / "masks", "--out", folders / "out")
+    for name in ("c", "d", "e"):
+        (folders / "photos" / f"{name}.jpg").unlink()
+    run(folder, *arguments, k=0)
+    results = [folders / "out" / name for name in ("b.jpg", "in/a.jpg")]
+    before = [result.read_bytes() for result in results]
+    for path in (folders / "photos", folders / "masks", folders / "out"):
+        for file in path.rglob("*.*"):
+            os.utime(file, (1e9, 1e9 + (path.name == "out")))
+    os.utime(folders / "out" / ".painted.json")  # alone it does not make results old
+    assert "0 photos written, 2 were" in run(folder, *arguments, k=0).output
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("simpaint.inpainter.whole.folders.paint_folder", stopped)
+        assert run(folder, *arguments, "--grow", 3, "--overwrite", k=0).exit_code == 130
+    assert run(folder, *arguments, k=0).exit_code == 2
+    begun = (folders / "out" / ".painted.json").stat().st_mtime_ns
+    os.utime(results[0], ns=(begun, begun))  # as if written in the tick of the clock
+    again = run(folder, *arguments, "--grow", 3, k=0)
+    assert "1 photos written, 1 were there already" in again.output
+    assert results[0].read_bytes() == before[0]
+    assert results[1].read_bytes() != before[1]
+    assert "0 photos written, 2 were" in run(folder, *arguments, "--grow", 3, k=0).output
+
+
 def test_holes_are_grown(folder: Path, work: Path) -> None:
     arguments = (work / "photo.jpg", "--mask", work / "mask.png", "--out", work / "o.png")
     out = run(folder, *arguments, "--grow", 3, k=0)

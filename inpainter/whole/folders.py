@@ -102,7 +102,8 @@ def pair(photos: Path, masks: Path, out: Path) -> list[Job]:
         out: the folder of the results, which have the photos' names.
 
     Raises:
-        InputError: no photos, no masks, or `out` is the photos' folder.
+        InputError: no photos, no masks, `out` is the photos' folder, or a result would be written
+            over a photo or a mask.
     """
     if not masks.exists():
         raise InputError(f"{masks}: expected a mask or a folder of masks, found nothing")
@@ -111,8 +112,8 @@ def pair(photos: Path, masks: Path, out: Path) -> list[Job]:
     names = open_source(photos, out).names
     if not names:
         raise InputError(f"{photos}: expected photos, found none")
+    found: dict[str, list[str]] = {}
     if masks.is_dir():
-        found: dict[str, list[str]] = {}
         for name in open_source(masks, out).names:
             found.setdefault(str(Path(name).with_suffix("")), []).append(name)
         stems = [str(Path(name).with_suffix("")) for name in names]
@@ -123,7 +124,17 @@ def pair(photos: Path, masks: Path, out: Path) -> list[Job]:
         ]
     else:
         chosen = [masks] * len(names)
-    return [Job(photos / name, mask, out / name) for name, mask in zip(names, chosen, strict=True)]
+    jobs = [Job(photos / name, mask, out / name) for name, mask in zip(names, chosen, strict=True)]
+    given = {(photos / name).resolve(): "photos" for name in names}
+    given |= {(masks / name).resolve(): "masks" for same in found.values() for name in same}
+    given |= {job.mask.resolve(): "masks" for job in jobs if job.mask is not None}
+    for job in jobs:
+        if kind := given.get(job.out.resolve()):
+            raise InputError(
+                f"{job.out}: expected a place for the result of {job.photo}, found one of the "
+                f"{kind}; name another folder for the results"
+            )
+    return jobs
 
 
 def _mask_of(photo: str, masks: list[str]) -> str | None:

@@ -297,6 +297,30 @@ def test_folders_that_cannot_be_paired_are_refused(folder: Path, folders: Path) 
     assert "b.jpg: expected one mask, found b.png and b.tif" in two.stderr
 
 
+@pytest.mark.parametrize(
+    ("inner", "masks", "kind"),
+    [("photos", "masks", "photos"), ("masks", "masks", "masks"), ("other", "other/a.png", "masks")],
+)
+def test_no_result_of_a_folder_is_written_over_a_photo_or_a_mask(
+    folder: Path, work: Path, inner: str, masks: str, kind: str
+) -> None:
+    for at in ("photos", f"photos/{inner}", "masks", "other"):
+        (work / at).mkdir(parents=True, exist_ok=True)
+    for name in ("photos/a.png", f"photos/{inner}/a.png"):
+        write_png(work / name, drawn_face(np.random.default_rng(1), 80))
+    for name in ("masks/a.png", "other/a.png"):
+        write_mask(work / name, hole())
+    before = {path: path.read_bytes() for path in work.rglob("*.*")}
+    out = run(folder, work / "photos", "--mask", work / masks, "--out", work, k=0)
+    assert out.exit_code == 2
+    assert out.stderr == (
+        f"Error: {work / inner / 'a.png'}: expected a place for the result of "
+        f"{work / 'photos' / inner / 'a.png'}, found one of the {kind}; name another folder for "
+        "the results\n"
+    )
+    assert {path: path.read_bytes() for path in work.rglob("*.*")} == before
+
+
 def test_a_database_is_told_where_its_photos_are_now(folder: Path, work: Path) -> None:
     shutil.copytree(folder / "faces", work / "before")
     build_index(work / "before", work / "db", BuildConfig(workers=1, device="cpu"))

@@ -5,6 +5,8 @@
 
 import io
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
@@ -15,6 +17,7 @@ from PIL import (
     ExifTags,
     GifImagePlugin,
     Image,
+    ImageChops,
     ImageColor,
     JpegImagePlugin,
     PngImagePlugin,
@@ -38,6 +41,9 @@ MAX_BYTES: Final = 1 << 30
 _MAX_SCANS: Final = 100
 
 _WHITE_IS_ZERO: Final = 0
+
+_COLOUR: Final = 64  # of 255, between channels: more than a JPEG makes of black and white,
+_COLOURED: Final = 0.01  # in more than this share of the pixels, is a photo and no mask
 
 # Opened by class and not by `PIL.Image.open`, which would also try formats that run other programs
 # (EPS), and has a pixel limit of its own that is global to the process.
@@ -117,24 +123,31 @@ def read_photo(
         ImageError: the file cannot be read, is damaged, is not a picture or is too large.
     """
     name = name or (str(data) if isinstance(data, (str, Path)) else "image")
+    with _opened(data, name, max_pixels) as image:
+        whole = image.size
+        if side is not None:
+            image.draft(None, (side, side))
+        image.load()
+        upright, swapped = _upright(image, whole)
+        rgb = _to_rgb(upright, ground)
+        pixels = np.array(rgb if side is None else _square(rgb, side))
+    width, height = reversed(whole) if swapped else whole
+    return Photo(pixels, width, height)
+
+
+@contextmanager
+def _opened(data: bytes | str | Path, name: str, max_pixels: int) -> Iterator[ImageFile]:
+    """A picture that is not decoded yet; errors that are raised inside name it."""
     try:
         content = read_file(Path(data)) if isinstance(data, (str, Path)) else data
         with open_image(content) as image:
             check_size(image, content, max_pixels)
-            whole = image.size
-            if side is not None:
-                image.draft(None, (side, side))
-            image.load()
-            upright, swapped = _upright(image, whole)
-            rgb = _to_rgb(upright, ground)
-            pixels = np.array(rgb if side is None else _square(rgb, side))
+            yield image
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error
     except Exception as error:  # Pillow raises a dozen types on damaged files
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(f"{name}: damaged, it cannot be decoded: {reason}") from error
-    width, height = reversed(whole) if swapped else whole
-    return Photo(pixels, width, height)
 
 
 def read_file(path: Path) -> bytes:
@@ -272,10 +285,11 @@ def read_mask(
         bool (H, W), True in holes.
 
     Raises:
-        ImageError: the file cannot be used.
+        ImageError: the file cannot be used, or is no mask.
     """
-    ground = "white" if black_holes else "black"
-    mask = mask_of(Image.fromarray(decode(path, ground=ground)), black_holes=black_holes)
+    with _opened(path, str(path), MAX_PIXELS) as image:
+        image.load()
+        mask = mask_of(_upright(image, image.size)[0], black_holes=black_holes)
     if size is not None and size != mask.shape:
         rows, columns = (
             ((np.arange(new) + 0.5) * old / new).astype(np.intp)
@@ -294,10 +308,25 @@ def mask_of(image: Image.Image, *, black_holes: bool = False) -> NDArray[np.bool
         bool (H, W), True in holes.
 
     Raises:
-        ImageError: a mode of which nobody says what is white.
+        ImageError: a mode of which nobody says what is white, or a picture in colours.
     """
-    grey = np.asarray(_to_rgb(image, "white" if black_holes else "black").convert("L"))
+    rgb = _to_rgb(image, "white" if black_holes else "black")
+    if Image.getmodebase(image.mode) != "L" and _in_colours(rgb, image):
+        raise ImageError("expected a black and white mask, found colours")
+    grey = np.asarray(rgb.convert("L"))
     return np.asarray(grey < 128 if black_holes else grey >= 128)
+
+
+def _in_colours(rgb: Image.Image, image: Image.Image) -> bool:
+    """Whether a picture, and what it became in RGB, has more colour than compression makes."""
+    red, green, blue = rgb.split()
+    brightest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+    darkest = ImageChops.darker(ImageChops.darker(red, green), blue)
+    coloured = sum(ImageChops.subtract(brightest, darkest).histogram()[_COLOUR + 1 :])
+    visible = rgb.width * rgb.height
+    if coloured and image.has_transparency_data:
+        visible -= image.convert("RGBA").getchannel("A").histogram()[0]
+    return coloured > _COLOURED * visible
 
 
 def write_mask(path: Path, mask: NDArray[np.bool_]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from simpaint.data.drawn_faces import drawn_face
-from simpaint.data.images import decode, read_mask, read_photo, square, write_mask
+from simpaint.data.images import decode, mask_of, read_mask, read_photo, square, write_mask
 from simpaint.errors import ImageError
 
 FACE = drawn_face(np.random.default_rng(1), 64)
@@ -207,6 +207,45 @@ def test_what_is_transparent_is_no_hole(tmp_path: Path) -> None:
     (tmp_path / "deep.png").write_bytes(png(16, 0, grey, grey))
     assert not read_mask(tmp_path / "deep.png").any()
     assert not read_mask(tmp_path / "deep.png", black_holes=True).any()
+
+
+def test_a_photo_given_as_mask_is_refused(tmp_path: Path) -> None:
+    damage = np.s_[20:40, 20:40]
+    red, erased = FACE.copy(), np.dstack([FACE, np.full((64, 64), 255, np.uint8)])
+    red[damage] = 255, 0, 0
+    erased[damage] = 0
+    layer = np.zeros((64, 64, 4), np.uint8)
+    layer[10, 10:20] = 255, 0, 0, 255  # red paint on an empty layer
+    grey = np.repeat(FACE[..., 1:2], 3, axis=2)
+    grey[damage] = 255, 0, 0
+    for picture in (FACE, red, erased, layer, grey):
+        for black_holes in (False, True):
+            Image.fromarray(picture).save(tmp_path / "mask.png")
+            with pytest.raises(
+                ImageError, match=r"mask\.png: expected a black and white mask, found colours$"
+            ):
+                read_mask(tmp_path / "mask.png", black_holes=black_holes)
+            with pytest.raises(ImageError, match=r"^expected a black and white mask, found"):
+                mask_of(Image.fromarray(picture), black_holes=black_holes)
+
+
+def test_a_mask_may_have_as_much_colour_as_compression_makes(tmp_path: Path) -> None:
+    mask = np.zeros((80, 80, 3), np.uint8)
+    mask[20:50, 30:60] = 255
+    mask[:6, :10] = 255, 0, 0  # less than 1 %
+    mask[60:] = 50, 0, 0
+    for kind in ("png", "jpg", "gif", "webp"):
+        Image.fromarray(mask).save(tmp_path / f"mask.{kind}")
+        found = read_mask(tmp_path / f"mask.{kind}")
+        assert (found[6:] == (mask[6:, :, 1] > 0)).mean() > 0.99
+
+
+def test_colours_of_what_is_transparent_do_not_count(tmp_path: Path) -> None:
+    layer = np.zeros((64, 64, 4), np.uint8)
+    layer[..., :3] = FACE
+    layer[20:40, 20:40] = 255
+    Image.fromarray(layer).save(tmp_path / "mask.png")
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), layer[..., 3] > 0)
 
 
 def test_a_damaged_mask_is_named(tmp_path: Path) -> None:

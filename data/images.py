@@ -42,6 +42,7 @@ _MAX_SCANS: Final = 100
 
 _WHITE_IS_ZERO: Final = 0
 
+_FAINT: Final = 8  # of 255: what compression makes of an empty mask
 _COLOUR: Final = 64  # of 255, between channels: more than a JPEG makes of black and white,
 _COLOURED: Final = 0.01  # in more than this share of the pixels, is a photo and no mask
 
@@ -308,13 +309,30 @@ def mask_of(image: Image.Image, *, black_holes: bool = False) -> NDArray[np.bool
         bool (H, W), True in holes.
 
     Raises:
-        ImageError: a mode of which nobody says what is white, or a picture in colours.
+        ImageError: a mode of which nobody says what is white; a picture in colours; or one in which
+            something is drawn, but too faintly to be a hole.
     """
     rgb = _to_rgb(image, "white" if black_holes else "black")
     if Image.getmodebase(image.mode) != "L" and _in_colours(rgb, image):
         raise ImageError("expected a black and white mask, found colours")
     grey = np.asarray(rgb.convert("L"))
-    return np.asarray(grey < 128 if black_holes else grey >= 128)
+    holes = np.asarray(grey < 128 if black_holes else grey >= 128)
+    if grey.size and not holes.any():
+        _expect_empty(grey, black_holes=black_holes)
+    return holes
+
+
+def _expect_empty(grey: Pixels, *, black_holes: bool) -> None:
+    """Refuse a mask without holes that has paler shades where they are meant to be."""
+    if black_holes and (darkest := int(grey.min())) < 255 - _FAINT:
+        raise ImageError(
+            f"no pixel of the mask is black (the darkest is {darkest} of 255; less than 128 is "
+            "needed)"
+        )
+    if not black_holes and (brightest := int(grey.max())) > _FAINT:
+        raise ImageError(
+            f"no pixel of the mask is white (the brightest is {brightest} of 255; 128 is needed)"
+        )
 
 
 def _in_colours(rgb: Image.Image, image: Image.Image) -> bool:

@@ -240,6 +240,25 @@ def test_a_mask_may_have_as_much_colour_as_compression_makes(tmp_path: Path) -> 
         assert (found[6:] == (mask[6:, :, 1] > 0)).mean() > 0.99
 
 
+def test_a_mask_too_faint_to_have_holes_is_told_from_an_empty_one(tmp_path: Path) -> None:
+    grey = np.zeros((20, 30), np.uint8)
+    for faint in (0, 8):
+        grey[5:9, 5:9] = faint
+        Image.fromarray(grey).save(tmp_path / "mask.png")
+        assert not read_mask(tmp_path / "mask.png").any()
+        Image.fromarray(255 - grey).save(tmp_path / "mask.png")
+        assert not read_mask(tmp_path / "mask.png", black_holes=True).any()
+    grey[5:9, 5:9] = 120
+    Image.fromarray(grey).save(tmp_path / "mask.png")
+    message = r"mask\.png: .* is white \(the brightest is 120 of 255; 128 is needed\)$"
+    with pytest.raises(ImageError, match=message):
+        read_mask(tmp_path / "mask.png")
+    Image.fromarray(255 - grey).save(tmp_path / "mask.png")
+    message = r"mask\.png: .* is black \(the darkest is 135 of 255; less than 128 is needed\)$"
+    with pytest.raises(ImageError, match=message):
+        read_mask(tmp_path / "mask.png", black_holes=True)
+
+
 def test_colours_of_what_is_transparent_do_not_count(tmp_path: Path) -> None:
     layer = np.zeros((64, 64, 4), np.uint8)
     layer[..., :3] = FACE

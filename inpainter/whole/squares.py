@@ -54,7 +54,7 @@ def plan(
     Args:
         hole: (H, W).
         faces: their frames.
-        size: the side at which the networks paint; smaller squares are not made.
+        size: the side at which the networks paint; smaller squares are made of smaller photos only.
         ours: for our own network. What is painted with a face is painted again in such squares,
             last, where they are smaller than the face's: where 23 faces of 111 to 314 pixels were
             scratched, they are a quarter nearer to the truth so, and have nine tenths of its
@@ -163,11 +163,11 @@ def _joined(squares: Sequence[Square], shape: tuple[int, ...]) -> list[Square]:
 
 
 def _side(thickness: float, extent: int, shape: tuple[int, ...], size: int) -> int:
-    """A square's side: room for context, but if possible not beyond the photo."""
+    """A square's side: room for context, but not beyond the photo, unless that is a thin one."""
     side = max(size, round(_CONTEXT * thickness))
     if extent > side / 2 and extent < 2 * thickness:  # one blob: a single square around it
         side = max(side, round(1.5 * extent))
-    return max(min(side, min(shape[:2])), 1)
+    return min(side, max(min(shape), min(size, max(shape))))
 
 
 def _tiles(

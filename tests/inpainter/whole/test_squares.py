@@ -85,6 +85,17 @@ def test_a_large_hole_gets_context_but_no_more_than_there_is() -> None:
     assert all(0 <= s.frame.corner.real <= 900 - s.frame.side.real for s in plan(hole, [], 128))
 
 
+@pytest.mark.parametrize(("shape", "side"), [((20, 6000), 128), ((6000, 1), 128), ((3, 85), 85)])
+def test_a_thin_photo_is_painted_in_squares_with_context(shape: tuple[int, int], side: int) -> None:
+    hole = np.zeros(shape, np.bool_)
+    start, stop = max(shape) // 4, 3 * max(shape) // 4
+    (hole if shape[0] > shape[1] else hole.T)[start:stop] = True
+    squares = plan(hole, [], 128)
+    assert {square.frame.side for square in squares} == {side}
+    assert len(squares) <= 1 + (stop - start) // (side // 2)
+    np.testing.assert_array_equal(owners(squares, shape), hole)
+
+
 def test_a_square_knows_whether_it_shows_a_face() -> None:
     hole = np.zeros((300, 400), np.bool_)
     hole[120:150, 100:300] = True

@@ -1,5 +1,6 @@
 """Boxes of a photo: rows and columns."""
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -19,6 +20,15 @@ def wider(box: Box, pad: int, shape: tuple[int, ...]) -> Box:
     rows, columns = (
         slice(max(0, part.start - pad), min(length, part.stop + pad))
         for part, length in zip(box, shape[:2], strict=True)
+    )
+    return rows, columns
+
+
+def box_around(boxes: Sequence[Box]) -> Box:
+    """The smallest box around one or several."""
+    rows, columns = (
+        slice(min(part.start for part in parts), max(part.stop for part in parts))
+        for parts in zip(*boxes, strict=True)
     )
     return rows, columns
 

@@ -1,6 +1,5 @@
 """Which squares of a photo are painted, one after another, and which pixels each of them owns."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -8,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .boxes import Box, box_of, wider
+from .boxes import Box, box_around, box_of, wider, within
 from .frames import Frame
 
 _CONTEXT: Final = 3  # a square's side, in thicknesses of its hole
@@ -130,13 +129,14 @@ def _of_rest(rest: NDArray[np.bool_], size: int) -> list[Square]:
     near = rest[box].view(np.uint8)
     joined = cv2.dilate(near, np.ones((_NEAR, _NEAR), np.uint8))
     _, labels, boxes, _ = cv2.connectedComponentsWithStats(joined)
-    depth = cv2.distanceTransform(near, cv2.DIST_L2, 3)
+    depth = np.asarray(cv2.distanceTransform(near, cv2.DIST_L2, 3), np.float32)
+    thickest = np.zeros(len(boxes), np.float32)
+    np.maximum.at(thickest, labels[rest[box]].astype(np.intp), depth[rest[box]])
     squares = []
     for number, (x, y, width, height, _) in enumerate(boxes[1:], 1):
         part = slice(y, y + height), slice(x, x + width)
         own = near[part].view(np.bool_) & (labels[part] == number)
-        deep = np.where(own, depth[part], np.float32(0))
-        thick = 2 * float(deep.max())
+        thick = 2 * float(thickest[number])
         left, top = before + int(x), above + int(y)
         side = _side(thick, max(width, height), rest.shape, size)
         if max(width, height) <= side:
@@ -144,22 +144,25 @@ def _of_rest(rest: NDArray[np.bool_], size: int) -> list[Square]:
             square = _square(frame, own, top, left)
             squares.append(square._replace(thick=thick))
         else:
-            squares += _tiles(own, deep, (left, top), side, rest.shape)
-    return _joined(squares, rest.shape)
+            squares += _tiles(own, depth[part], (left, top), side, rest.shape)
+    return _joined(squares)
 
 
-def _joined(squares: Sequence[Square], shape: tuple[int, ...]) -> list[Square]:
-    """Squares that are one, as all are in a small photo, painted at once."""
-    several = [frame for frame, n in Counter(square.frame for square in squares).items() if n > 1]
-    joined = [square for square in squares if square.frame not in several]
-    for frame in several:
-        own, thick = np.zeros(shape, np.bool_), []
-        for square in squares:
-            if square.frame == frame:
-                own[square.box] |= square.own
-                thick.append(square.thick)
-        joined.append(_square(frame, own)._replace(thick=max(thick)))
-    return joined
+def _joined(squares: Sequence[Square]) -> list[Square]:
+    """Squares that are one, as all are in a small photo, painted at once, after the others."""
+    groups: dict[Frame, list[Square]] = {}
+    for square in squares:
+        groups.setdefault(square.frame, []).append(square)
+    return [_union(group) for group in sorted(groups.values(), key=lambda group: len(group) > 1)]
+
+
+def _union(squares: Sequence[Square]) -> Square:
+    """What squares of the same frame own."""
+    box = box_around([square.box for square in squares])
+    own = np.zeros([part.stop - part.start for part in box], np.bool_)
+    for square in squares:
+        own[within(square.box, box)] |= square.own
+    return Square(squares[0].frame, box, own, thick=max(square.thick for square in squares))
 
 
 def _side(thickness: float, extent: int, shape: tuple[int, ...], size: int) -> int:
@@ -182,15 +185,14 @@ def _tiles(
     cell = max(1, side // 2)
     squares = []
     for y in range(0, own.shape[0], cell):
-        for x in range(0, own.shape[1], cell):
-            mine = own[y : y + cell, x : x + cell]
-            if mine.any():
-                frame = _around((left + x + cell / 2, top + y + cell / 2), side, shape)
-                # The edge of a thick part may lie in a tile beside its middle.
-                beside = depth[max(0, y - cell // 2) : y + cell + cell // 2]
-                most = beside[:, max(0, x - cell // 2) : x + cell + cell // 2].max()
-                square = _square(frame, mine, top + y, left + x)
-                squares.append(square._replace(thick=2 * float(most)))
+        columns = np.flatnonzero(own[y : y + cell].any(0))
+        for x in (np.unique(columns // cell) * cell).tolist():
+            frame = _around((left + x + cell / 2, top + y + cell / 2), side, shape)
+            # The edge of a thick part may lie in a tile beside its middle.
+            near = tuple(slice(max(0, z - cell // 2), z + cell + cell // 2) for z in (y, x))
+            most = depth[near].max(where=own[near], initial=0)
+            square = _square(frame, own[y : y + cell, x : x + cell], top + y, left + x)
+            squares.append(square._replace(thick=2 * float(most)))
     return squares
 
 

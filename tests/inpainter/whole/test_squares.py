@@ -1,4 +1,5 @@
 import cmath
+import time
 
 import cv2
 import numpy as np
@@ -113,6 +114,16 @@ def test_a_small_photo_is_painted_once_however_many_holes_it_has() -> None:
     seen = np.zeros_like(hole)
     seen[square.box] = square.own
     np.testing.assert_array_equal(seen, hole)
+
+
+def test_thousands_of_specks_that_share_squares_are_planned_at_once() -> None:
+    hole = np.zeros((64, 100_000), np.bool_)
+    hole[10, 70:-70:20] = hole[50, 70:-70:20] = True
+    began = time.process_time()
+    squares = plan(hole, [], 64)
+    assert time.process_time() - began < 3
+    assert [square.own.shape for square in squares] == [(41, 1)] * int(hole[10].sum())
+    np.testing.assert_array_equal(owners(squares, hole.shape), hole)
 
 
 def test_what_a_large_face_shows_is_painted_again_at_the_photos_own_resolution() -> None:

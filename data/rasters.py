@@ -81,12 +81,12 @@ def with_painted(stored: Stored, painted: Array, hole: NDArray[np.bool_]) -> Sto
     if isinstance(stored, np.ndarray):
         array: Array = stored.copy()
         if hole.any():
-            box = _bounds(hole)
+            box = box_of(hole)
             array[box] = _merged(stored[box], painted[box], hole[box])
         return array
     image: Image.Image = stored.copy()
     if hole.any():
-        rows, columns = _bounds(hole)
+        rows, columns = box_of(hole)
         corner = (columns.start, rows.start)
         part = stored.crop((*corner, columns.stop, rows.stop))
         colours = _image_from_rgb(part, painted[rows, columns])
@@ -97,8 +97,8 @@ def with_painted(stored: Stored, painted: Array, hole: NDArray[np.bool_]) -> Sto
     return image
 
 
-def _bounds(hole: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """The smallest box around a hole."""
+def box_of(hole: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """The smallest box around a hole (H, W) that is not empty."""
     rows, columns = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 

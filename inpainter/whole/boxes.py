@@ -3,16 +3,11 @@
 from collections.abc import Sequence
 from typing import TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+from ...data.rasters import box_of
+
+__all__ = ["Box", "box_around", "box_of", "wider", "within"]
 
 Box: TypeAlias = tuple[slice, slice]
-
-
-def box_of(hole: NDArray[np.bool_]) -> Box:
-    """The smallest box around a hole (H, W) that is not empty."""
-    rows, columns = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def wider(box: Box, pad: int, shape: tuple[int, ...]) -> Box:

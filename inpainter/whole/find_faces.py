@@ -19,6 +19,7 @@ from ...data.images import Pixels
 from ...errors import DependencyError
 from ...index_build.faces import dlib_models
 from ..checkpoint import load
+from .boxes import box_of
 from .frames import Frame, reduced
 from .framing import Face, FramingNet, corrected, set_right
 from .hidden import Bounds, hidden_faces
@@ -297,9 +298,9 @@ def people(photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder) -> NDArra
 def _surroundings(hole: NDArray[np.bool_]) -> list[tuple[Bounds, _Look]]:
     """Where to look, and how: the whole photo, then ever closer."""
     height, width = hole.shape
-    rows, columns = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))
-    centre = ((columns[0] + columns[-1]) / 2, (rows[0] + rows[-1]) / 2)
-    extent = max(columns[-1] - columns[0], rows[-1] - rows[0]) + 1
+    rows, columns = box_of(hole)
+    centre = ((columns.start + columns.stop - 1) / 2, (rows.start + rows.stop - 1) / 2)
+    extent = max(part.stop - part.start for part in (rows, columns))
     larger = max(height, width) > _GLANCE.side
     looks = (_GLANCE, _LOOK, _GAZE) if larger else (_GLANCE, _GAZE)
     boxes = [((0, 0, width, height), look) for look in looks]

@@ -40,6 +40,19 @@ def test_holes_are_grown_to_all_sides(grow: int) -> None:
     assert not open_canvas(photo, np.zeros_like(mask), grow=grow).hole.any()
 
 
+def test_holes_are_filled_smoothly_from_what_is_around_them() -> None:
+    rows, columns = np.mgrid[:90, :140].astype(np.float32) / 140
+    photo = np.stack([rows, columns, 1 - columns], axis=-1)
+    hole = np.zeros((90, 140), np.bool_)
+    hole[30:60, 50:90] = True
+    seen = photo.copy()
+    seen[hole] = np.random.default_rng(0).random((hole.sum(), 3))
+    for scale, kind in ((1, np.float32), (255, np.uint8), (65535, np.uint16)):
+        canvas = open_canvas((seen * scale).astype(kind), hole)
+        np.testing.assert_array_equal(canvas.pixels[~hole], (seen * scale).astype(kind)[~hole])
+        assert np.abs(canvas.pixels / scale - photo)[hole].max() < 0.05
+
+
 @pytest.mark.parametrize("value", [-1.0, np.nan])
 def test_a_mask_of_other_numbers_is_refused(value: float) -> None:
     with pytest.raises(ImageError, match="numbers of 0 or more"):

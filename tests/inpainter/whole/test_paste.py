@@ -108,3 +108,15 @@ def test_edges_around_the_hole_are_no_grain() -> None:
     flat = np.full((64, 64, 3), 0.5, np.float32)
     paste(canvas, 1.0, Frame(0j, 128 + 0j), flat, own, hole, np.random.default_rng(0))
     assert canvas[hole].std() < 0.01
+
+
+def test_the_texture_of_what_is_beyond_the_square_is_no_grain() -> None:
+    photo = 0.5 + noise((128, 128), 0.7, 0.1, 4)
+    photo[32:96, 32:96] = 0.5
+    hole = np.zeros((128, 128), np.bool_)
+    hole[36:92, 36:92] = True
+    canvas = photo.copy()
+    own = ((slice(0, 128), slice(0, 128)), hole)
+    flat = np.full((64, 64, 3), 0.5, np.float32)
+    paste(canvas, 1.0, Frame(32 + 32j, 64 + 0j), flat, own, hole, np.random.default_rng(0))
+    assert canvas[hole].std() < 0.01

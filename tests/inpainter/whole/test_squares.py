@@ -68,6 +68,13 @@ def test_what_lies_in_a_face_is_painted_with_the_face() -> None:
     assert all(square.frame.side == 128 for square in rest)
 
 
+def test_what_lies_at_the_rim_of_a_face_is_not_painted_with_the_face() -> None:
+    hole = np.zeros((300, 400), np.bool_)
+    hole[150, 50:350] = True
+    face = plan(hole, [Frame(100 + 100j, 100 + 0j)], 128)[0]
+    assert face.box == (slice(150, 151), slice(102, 198))
+
+
 def test_a_scratch_across_a_large_photo_is_painted_at_full_resolution() -> None:
     hole = np.zeros((1000, 2000), np.bool_)
     hole[500:504] = True

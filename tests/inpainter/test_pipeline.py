@@ -1,5 +1,6 @@
 # ruff: noqa: ANN401 - photos and masks come in any form
 import cmath
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ from simpaint.data.images import decode, square, write_mask, write_png
 from simpaint.data.rasters import Stored
 from simpaint.errors import DatabaseError, InputError
 from simpaint.index_build import BuildConfig, DescriptorConfig, build_index
-from simpaint.inpainter import Inpainter
+from simpaint.inpainter import Inpainter, pipeline
 from simpaint.inpainter.checkpoint import save
 from simpaint.inpainter.copy_unet import CopyConfig, CopyUNet
-from simpaint.inpainter.painters import coarse_picture, in_turns
+from simpaint.inpainter.painters import LastNetwork, coarse_picture, in_turns
 from simpaint.inpainter.whole.find_faces import default_finder, surest_face
-from simpaint.inpainter.whole.frames import Frame, cut
+from simpaint.inpainter.whole.frames import Frame, cut, cut_hole
+from simpaint.inpainter.whole.squares import plan
 from simpaint.retrieval import ImageDatabase
 
 from .tiny import Told, tiny_pconv, tiny_sim, write_networks
@@ -29,9 +31,16 @@ from .tiny import Told, tiny_pconv, tiny_sim, write_networks
 FACE = Frame(0.2 + 0.1j, cmath.rect(0.7, 0.15))
 
 
-def painter(*frames: Frame, size: int = 32, seed: int = 0) -> Inpainter:
+def tiny_copy() -> CopyUNet:
+    torch.manual_seed(0)
+    return CopyUNet(CopyConfig(widths=(4, 4, 8, 8), blocks=1)).eval()
+
+
+def painter(
+    *frames: Frame, size: int = 32, seed: int = 0, network: Callable[[], LastNetwork] = tiny_sim
+) -> Inpainter:
     return Inpainter(
-        tiny_pconv(), tiny_sim(), size=size, finder=Told(*frames), seed=seed, device="cpu"
+        tiny_pconv(), network(), k=0, size=size, finder=Told(*frames), seed=seed, device="cpu"
     )
 
 
@@ -93,14 +102,17 @@ def _turned(orientation: int) -> bytes:
     return exif.tobytes()
 
 
+@pytest.mark.parametrize("network", [tiny_sim, tiny_copy])
 @settings(
-    max_examples=200,
+    max_examples=100,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(photo=stored_photos(), data=st.data())
-def test_known_pixels_are_bit_identical(photo: Stored, data: st.DataObject) -> None:
+def test_known_pixels_are_bit_identical(
+    network: Callable[[], LastNetwork], photo: Stored, data: st.DataObject
+) -> None:
     shape = photo.shape[:2] if isinstance(photo, np.ndarray) else photo.size[::-1]
     rng = np.random.default_rng(data.draw(st.integers(0, 1 << 32)))
     mask = rng.random(shape) < data.draw(st.sampled_from([0.0, 0.01, 0.5]))
@@ -108,7 +120,7 @@ def test_known_pixels_are_bit_identical(photo: Stored, data: st.DataObject) -> N
     mask[top : top + rng.integers(1, 60), left : left + rng.integers(1, 60)] = True
     mask[rng.integers(shape[0]), rng.integers(shape[1])] = False
     faces = [FACE] if data.draw(st.booleans()) else []
-    out = painter(*faces)(photo, mask).photo
+    out = painter(*faces, network=network)(photo, mask).photo
     assert type(out) is type(photo) or isinstance(photo, Image.Image)
     before, after = np.asarray(photo), np.asarray(out)
     assert (before.dtype, before.shape) == (after.dtype, after.shape)
@@ -145,21 +157,51 @@ def mask() -> np.ndarray[Any, np.dtype[np.bool_]]:
 
 
 @pytest.mark.parametrize("frames", [(), (FACE,)])
+@pytest.mark.parametrize("network", [tiny_sim, tiny_copy])
 def test_what_stands_in_the_hole_is_never_seen(
-    photo: Any,
-    mask: Any,
-    frames: tuple[Frame, ...],
+    photo: Any, mask: Any, frames: tuple[Frame, ...], network: Callable[[], LastNetwork]
 ) -> None:
     first, second = photo.copy(), photo.copy()
     first[mask], second[mask] = 0, np.random.default_rng(1).integers(0, 256, (mask.sum(), 3))
-    finders = Told(*frames), Told(*frames)
-    results = [
-        Inpainter(tiny_pconv(), tiny_sim(), size=32, finder=finder, device="cpu")(stored, mask)
-        for stored, finder in zip((first, second), finders, strict=True)
-    ]
+    finders, results = [], []
+    for stored in (first, second):
+        paint = painter(network=network)
+        paint._finder = Told(*frames)
+        finders.append(paint._finder)
+        results.append(paint(stored, mask))
+    assert results[0].moved.any() == (network is tiny_copy and not frames)
     np.testing.assert_array_equal(results[0].photo, results[1].photo)
     for one, other in zip(finders[0].seen, finders[1].seen, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(("network", "ours"), [(tiny_sim, False), (tiny_copy, True)])
+def test_what_is_painted_is_known_to_the_squares_that_follow(
+    photo: Any, mask: Any, network: Callable[[], LastNetwork], ours: bool
+) -> None:
+    mask[20] = True  # a scratch
+    result, unknown = painter(network=network)(photo, mask), mask.copy()
+    squares = plan(mask, [], 32, ours=ours)
+    assert len(squares) > 3
+    for one, hole in zip(squares, result.holes, strict=True):
+        np.testing.assert_array_equal(hole[0].bool(), cut_hole(unknown, one.frame, 32))
+        unknown[one.box] &= ~one.own
+
+
+def test_people_are_not_copied_into_deep_holes(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def copied(*arguments: Any) -> None:
+        seen.append(arguments[-1])
+
+    monkeypatch.setattr(pipeline, "paste_itself", copied)
+    photo, hole = np.full((200, 200, 3), 99, np.uint8), np.zeros((200, 200), np.bool_)
+    hole[120:180, 120:180] = True
+    face = Frame(0.1 + 0.1j, 0.1 + 0j)  # far from the hole
+    painter(face, network=tiny_copy)(photo, hole)
+    (barred,) = seen
+    assert barred[20:90, 15:45].all()  # and what is below the face
+    assert not barred[:, 60:].any()
 
 
 def test_paths_images_and_arrays_give_the_same(photo: Any, mask: Any, tmp_path: Path) -> None:

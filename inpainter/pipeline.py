@@ -33,9 +33,10 @@ from .painters import (
 from .whole.canvas import Canvas, Mask, Photo, open_canvas
 from .whole.each import for_each
 from .whole.find_faces import FaceFinder, default_finder, find_faces, people
-from .whole.frames import Frame, cut, cut_hole
+from .whole.frames import Frame, cut_hole
 from .whole.itself import paste_itself
 from .whole.paste import match_border, paste
+from .whole.quiet import Shown
 from .whole.similar import Auxiliary, Chosen, Noise, Similar, from_database
 from .whole.squares import Square, plan
 from .whole.tone import tone_of
@@ -339,6 +340,7 @@ class _Work:
     ) -> None:
         self.canvas, self.squares, self.barred, self.rng = canvas, squares, barred, rng
         self._tone = tone_of(canvas.pixels, canvas.white, ~canvas.hole)
+        self._shown = Shown(canvas)
         self._again = np.zeros_like(canvas.hole)  # what is painted, but will be again
         for square in squares:
             if square.again:
@@ -354,7 +356,7 @@ class _Work:
 
     def _seen(self, frame: Frame, size: int) -> Tensor:
         """A frame's pixels: (3, S, S) in [0, 1]."""
-        picture = cut(self.canvas.pixels, frame, size) / np.float32(self.canvas.white)
+        picture = self._shown.cut(frame, size)
         return torch.from_numpy(picture.clip(0, 1)).permute(2, 0, 1)
 
     def take(self, turn: int, seen: tuple[Tensor, Tensor], painted: Painted) -> None:
@@ -367,6 +369,7 @@ class _Work:
         out, known = (part.permute(1, 2, 0).contiguous().numpy() for part in (painted.raw, picture))
         whole = match_border(out, known, hole[0].numpy() > 0)
         own, unknown = (square.box, square.own), self._unknown(turn)
+        self._shown.paint(square.frame, whole, own)
         paste(canvas.pixels, canvas.white, square.frame, whole, own, unknown, self.rng)
         self._finish(turn, hole, painted)
 
@@ -375,6 +378,7 @@ class _Work:
         square, canvas = self.squares[turn], self.canvas
         picture, hole = self.look(turn, size)
         paste_itself(canvas.pixels, canvas.white, square, self._unknown(turn), self.barred)
+        self._shown.renew((square.box, square.own), self._unknown(turn))
         filled = self._seen(square.frame, size)
         neighbors, nothing = torch.ones(k, 3, size, size), torch.full((k,), -1)
         scores = torch.full((k,), torch.nan)

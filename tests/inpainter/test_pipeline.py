@@ -245,6 +245,17 @@ def test_a_grey_photo_is_painted_grey(photo: Any, mask: Any) -> None:
     assert (result.painted.amax(1) - result.painted.amin(1)).max() < 0.01
 
 
+def test_networks_see_no_grain_and_the_paint_has_it(mask: Any) -> None:
+    grain = np.random.default_rng(6).normal(0, 10, (96, 96, 1))
+    grainy = np.broadcast_to(np.rint(120 + grain), (96, 96, 3)).astype(np.uint8)
+    result = painter()(grainy, mask)
+    known = result.holes[:, 0] == 0
+    seen = torch.cat([one[:, at].flatten() for one, at in zip(result.painted, known, strict=True)])
+    assert seen.std() < 6 / 255  # of 10 / 255
+    np.testing.assert_array_equal(np.asarray(result.photo)[~mask], grainy[~mask])
+    assert np.asarray(result.photo)[mask].std() > 7
+
+
 def test_the_tensor_core_fills_the_hole_and_leaves_the_rest() -> None:
     photos, holes = torch.rand(3, 3, 32, 32), torch.zeros(3, 1, 32, 32)
     holes[..., 8:20, 8:20] = 1

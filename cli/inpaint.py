@@ -109,13 +109,15 @@ def inpaint(photo: Path, mask: Path, out: Path, **options: Any) -> None:  # noqa
             raise InputError(f"{written}: expected another file than a reference")
     inpainter = _load(options)
     if not jobs:
-        result = paint_file(
-            inpainter,
-            Job(photo, mask, out),
-            black_holes=options["black_holes"],
-            grow=options["grow"],
-            steps=options["steps"],
-        )
+        with progress_bar("Painting", "squares") as progress:
+            result = paint_file(
+                inpainter,
+                Job(photo, mask, out),
+                black_holes=options["black_holes"],
+                grow=options["grow"],
+                steps=options["steps"],
+                progress=progress,
+            )
         _say_result(inpainter, photo, out, result, as_json=options["as_json"])
         return
     if options["steps"] is not None:

@@ -47,6 +47,17 @@ def progress_bar(title: str, unit: str = "", *, of_bytes: bool = False) -> Itera
         TimeRemainingColumn(),
         console=Console(stderr=True),
     )
-    with bars:
-        task = bars.add_task(title, total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)
+    task, begun = bars.add_task(title, total=None), False
+
+    def tell(done: int, total: int | None) -> None:
+        nonlocal begun
+        if not begun:  # so that a mistake that is found first is told alone
+            bars.start()
+            begun = True
+        bars.update(task, completed=done, total=total)
+
+    try:
+        yield tell
+    finally:
+        if begun:
+            bars.stop()

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..data.progress import Progress, silent
 from ..data.rasters import Stored
 from ..errors import InputError, expect_one_of
 from ..index_build.descriptors import DescriptorConfig, load_descriptor, pick_device
@@ -202,7 +203,14 @@ class Inpainter:
         return cls(first, last, similar, k=k, size=size, finder=finder, seed=seed, device=device)
 
     def __call__(
-        self, photo: Photo, mask: Mask, *, black_holes: bool = False, grow: int = 0
+        self,
+        photo: Photo,
+        mask: Mask,
+        *,
+        black_holes: bool = False,
+        grow: int = 0,
+        pictures: bool = True,
+        progress: Progress = silent,
     ) -> Result:
         """Fill the holes of a photo.
 
@@ -214,6 +222,9 @@ class Inpainter:
                 (0.5 or more is).
             black_holes: the mask has its holes black.
             grow: pixels by which its holes are made wider on each side.
+            pictures: tell how each square came to be, about 1 MB of 128 pixels; if not, the
+                result's holes, coarse, painted and neighbors are empty (P is 0).
+            progress: told of squares.
 
         Returns:
             the photo in the same form; if the mask is empty, untouched.
@@ -222,7 +233,14 @@ class Inpainter:
             InputError: the mask is of another size, or covers everything.
             ImageError: photo or mask cannot be used.
         """
-        return self.batch([photo], [mask], black_holes=black_holes, grow=grow)[0]
+        return self.batch(
+            [photo],
+            [mask],
+            black_holes=black_holes,
+            grow=grow,
+            pictures=pictures,
+            progress=progress,
+        )[0]
 
     def batch(
         self,
@@ -231,29 +249,36 @@ class Inpainter:
         *,
         black_holes: bool = False,
         grow: int = 0,
+        pictures: bool = True,
+        progress: Progress = silent,
     ) -> list[Result]:
         """Fill the holes of several photos at once: see `__call__`."""
 
         def begin(photo: Photo, mask: Mask) -> _Work:
-            return self._begin(open_canvas(photo, mask, black_holes=black_holes, grow=grow))
+            canvas = open_canvas(photo, mask, black_holes=black_holes, grow=grow)
+            return self._begin(canvas, pictures=pictures)
 
         if len(photos) != len(masks):
             raise InputError(f"expected a mask for each of {len(photos)} photos: {len(masks)}")
         works = for_each(begin, zip(photos, masks, strict=True))
+        done, total = 0, sum(len(work.squares) for work in works)
         for turn in range(max((len(work.squares) for work in works), default=0)):
-            there = [work for work in works if turn < len(work.squares)]
-            deep = [(work, turn, self.size, self.k) for work in there if work.squares[turn].deep]
+            progress(done, total)
+            those = [work for work in works if turn < len(work.squares)]
+            done += len(those)
+            deep = [(work, turn, self.size, self.k) for work in those if work.squares[turn].deep]
             for_each(_Work.move, deep)
-            active = [work for work in there if not work.squares[turn].deep]
+            active = [work for work in those if not work.squares[turn].deep]
             if not active:
                 continue
             seen = for_each(_Work.look, [(work, turn, self.size) for work in active])
-            pictures, holes = (torch.stack(parts) for parts in zip(*seen, strict=True))
+            shown, holes = (torch.stack(parts) for parts in zip(*seen, strict=True))
             faces = torch.tensor([work.squares[turn].face for work in active])
             again = torch.tensor([work.squares[turn].again for work in active])
-            painted = self.paint(pictures, holes, [work.rng for work in active], faces, again)
+            painted = self.paint(shown, holes, [work.rng for work in active], faces, again)
             squares = map(Painted, *painted)
             for_each(_Work.take, zip(active, [turn] * len(active), seen, squares, strict=True))
+        progress(done, total)
         return [work.result(self.size, self.k) for work in works]
 
     def paint(
@@ -280,8 +305,8 @@ class Inpainter:
             coarse = photos
             if again is None or not again.all():
                 first = in_turns(partial(coarse_picture, self._coarse), photos, holes)
-                there = 0 if again is None else again.to(self._place).view(-1, 1, 1, 1)
-                coarse = composite(first, photos, holes * ~there)
+                there = torch.zeros(len(photos), dtype=torch.bool) if again is None else again
+                coarse = composite(first, photos, holes * ~there.to(self._place).view(-1, 1, 1, 1))
             found = self._similar(coarse.cpu(), rngs) if self._similar and self.k else None
             if found is None:
                 nothing = torch.empty(len(photos), 0)
@@ -310,7 +335,7 @@ class Inpainter:
         names = iter(self._similar.names(used) if self._similar else [])
         return [next(names) if number >= 0 else "" for number in flat]
 
-    def _begin(self, canvas: Canvas) -> "_Work":
+    def _begin(self, canvas: Canvas, *, pictures: bool) -> "_Work":
         """Find the faces at the holes, and plan the squares."""
         photo, hole = canvas.as_bytes(), canvas.hole
         faces = find_faces(photo, hole, self._finder) if hole.any() else []
@@ -320,7 +345,7 @@ class Inpainter:
         barred = np.zeros_like(hole)
         if any(square.deep for square in squares):
             barred = people(photo, hole, self._finder)
-        return _Work(canvas, squares, barred, canvas.rng(self.seed))
+        return _Work(canvas, squares, barred, canvas.rng(self.seed), pictures=pictures)
 
 
 def _expect_size_and_seed(size: int, seed: int) -> None:
@@ -337,6 +362,8 @@ class _Work:
         squares: list[Square],
         barred: NDArray[np.bool_],
         rng: np.random.Generator,
+        *,
+        pictures: bool,
     ) -> None:
         self.canvas, self.squares, self.barred, self.rng = canvas, squares, barred, rng
         self._tone = tone_of(canvas.pixels, canvas.white, ~canvas.hole)
@@ -345,8 +372,9 @@ class _Work:
         for square in squares:
             if square.again:
                 self._again[square.box] |= square.own
-        self._holes: list[Tensor] = []
-        self._painted: list[Painted] = []
+        self._keep = pictures
+        self._pictures: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        self._borrowed: list[tuple[Tensor, Tensor]] = []
 
     def look(self, turn: int, size: int) -> tuple[Tensor, Tensor]:
         """What the networks see: (3, S, S) in [0, 1] and the hole (1, S, S)."""
@@ -388,8 +416,9 @@ class _Work:
     def _finish(self, turn: int, hole: Tensor, painted: Painted) -> None:
         square = self.squares[turn]
         self._unknown(turn)[square.box] &= ~square.own
-        self._holes.append(hole)
-        self._painted.append(painted)
+        self._borrowed.append((painted.scores, painted.ids))
+        if self._keep:
+            self._pictures.append((hole, painted.coarse, painted.photos, painted.neighbors))
 
     def _unknown(self, turn: int) -> NDArray[np.bool_]:
         """What a square must not take for known: (H, W)."""
@@ -397,17 +426,23 @@ class _Work:
 
     def result(self, size: int, k: int) -> Result:
         """All of it."""
-        if not self._painted:
-            picture = torch.empty(0, 3, size, size)
-            none = torch.empty(0, k)
-            neighbors = torch.empty(0, k, 3, size, size)
-            parts = [picture, picture, neighbors, none, none.long(), picture]
-            holes = picture[:, :1]
-        else:
-            parts = [torch.stack(part) for part in zip(*self._painted, strict=True)]
-            holes = torch.stack(self._holes)
-        painted, coarse, neighbors, scores, ids, _ = parts
-        frames = tuple(square.frame for square in self.squares)
-        moved = torch.tensor([square.deep for square in self.squares], dtype=torch.bool)
-        photo = self.canvas.finished()
-        return Result(photo, holes, coarse, painted, neighbors, scores, ids, moved, frames)
+        shapes = [(1, size, size), (3, size, size), (3, size, size), (k, 3, size, size)]
+        columns = zip(*self._pictures, strict=True) if self._pictures else [()] * len(shapes)
+        holes, coarse, painted, neighbors = (
+            torch.stack(column) if column else torch.empty(0, *shape)
+            for column, shape in zip(columns, shapes, strict=True)
+        )
+        count = len(self._borrowed)
+        scores = torch.cat([torch.empty(0), *(part for part, _ in self._borrowed)]).view(count, k)
+        ids = torch.cat([torch.empty(0).long(), *(part for _, part in self._borrowed)])
+        return Result(
+            self.canvas.finished(),
+            holes,
+            coarse,
+            painted,
+            neighbors,
+            scores,
+            ids.view(count, k),
+            torch.tensor([square.deep for square in self.squares], dtype=torch.bool),
+            tuple(square.frame for square in self.squares),
+        )

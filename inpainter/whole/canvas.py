@@ -152,8 +152,8 @@ def _filled(pixels: NDArray[Any], hole: NDArray[np.bool_]) -> NDArray[Any]:
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     known = cv2.resize((~hole).astype(np.float32), size, interpolation=cv2.INTER_AREA)
     masked = cv2.copyTo(pixels, (~hole).view(np.uint8))
-    total = cv2.resize(masked, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    unknown = known < 0.5 if (known >= 0.5).any() else known < known.max()
+    total = cv2.resize(masked.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    unknown = known < 0.5 if (known >= 0.5).any() else known == 0
     means = np.asarray(total / np.maximum(known, 1e-6)[..., None], np.float32)
     coarse = membrane(means, unknown)
     if pixels.dtype.kind == "u":

@@ -58,6 +58,7 @@ def paint_file(
     black_holes: bool = False,
     grow: int = 0,
     steps: Path | None = None,
+    progress: Progress = silent,
 ) -> Result:
     """Paint a photo and write it; if the mask is empty and the format the same, copy the file.
 
@@ -67,6 +68,7 @@ def paint_file(
         black_holes: the mask has its holes black.
         grow: pixels by which its holes are made wider on each side.
         steps: a PNG to draw how it was done, if anything was.
+        progress: told of squares.
 
     Raises:
         InputError: the mask is missing, of another size, or covers everything.
@@ -82,7 +84,14 @@ def paint_file(
     if steps is not None and steps.resolve() in {*given, job.out.resolve()}:
         raise InputError(f"{steps}: expected another file than photo, mask and result")
     source = open_photo(job.photo)
-    result = inpainter(source, job.mask, black_holes=black_holes, grow=grow)
+    result = inpainter(
+        source,
+        job.mask,
+        black_holes=black_holes,
+        grow=grow,
+        pictures=steps is not None,
+        progress=progress,
+    )
     if not result.frames and kind == source.format:
         with replacing(job.out) as temporary:
             temporary.write_bytes(read_file(job.photo))

@@ -55,8 +55,10 @@ def test_a_photo_is_painted_and_the_steps_are_drawn(folder: Path, work: Path) ->
         "--out", work / "out.png", "--steps", work / "steps.png", "-k", 1,
     )  # fmt: skip
     assert out.exit_code == 0, out.output
-    assert out.output.splitlines()[0] == f"{work / 'out.png'}: 1 square painted"
-    assert str(folder / "faces") in out.output
+    assert out.stdout.splitlines()[0] == f"{work / 'out.png'}: 1 square painted"
+    assert str(folder / "faces") in out.stdout
+    assert out.stderr.startswith("Painting")
+    assert "1/1" in out.stderr
     with Image.open(work / "photo.jpg") as before, Image.open(work / "out.png") as after:
         assert after.format == "PNG"
         changed = (np.asarray(before) != np.asarray(after)).any(axis=2)
@@ -81,7 +83,7 @@ def test_for_scripts_there_is_json(folder: Path, work: Path) -> None:
         folder, work / "photo.jpg", "--mask", work / "mask.png", "--out", work / "o.png",
         "--reference", reference, "--json",
     )  # fmt: skip
-    (square,) = json.loads(out.output)["squares"]
+    (square,) = json.loads(out.stdout)["squares"]
     (neighbor,) = square["neighbors"]
     assert neighbor["path"] == str(reference)
     assert -1 <= neighbor["score"] <= 1
@@ -89,7 +91,7 @@ def test_for_scripts_there_is_json(folder: Path, work: Path) -> None:
         folder, work / "photo.jpg", "--mask", work / "mask.png", "--out", work / "o.png",
         "--auxiliary", "noise", "--json",
     )  # fmt: skip
-    assert json.loads(out.output)["squares"][0]["neighbors"][0]["score"] is None
+    assert json.loads(out.stdout)["squares"][0]["neighbors"][0]["score"] is None
 
 
 def test_an_empty_mask_copies_the_file(folder: Path, work: Path) -> None:

@@ -455,3 +455,18 @@ def test_our_own_network_borrows_from_any_number(folder: Path, tmp_path: Path, k
     result = inpainter(photo, hole)
     assert result.neighbors.shape[:2] == (len(result.frames), k)
     assert np.array_equal(np.asarray(result.photo)[~hole], photo[~hole])
+
+
+def test_pictures_of_squares_are_kept_only_if_wanted(photo: Any, mask: Any) -> None:
+    paint, told = painter(FACE), list[tuple[int, int]]()
+    full = paint(photo, mask, progress=lambda *counts: told.append(counts))
+    bare = paint(photo, mask, pictures=False)
+    np.testing.assert_array_equal(np.asarray(bare.photo), np.asarray(full.photo))
+    count = len(full.frames)
+    assert told == [(done, count) for done in range(count + 1)]
+    for name in ("holes", "coarse", "painted", "neighbors"):
+        before, after = getattr(full, name), getattr(bare, name)
+        assert after.shape == (0, *before.shape[1:])
+        assert len(before) == count
+    assert torch.equal(bare.ids, full.ids)
+    assert bare.frames == full.frames

@@ -53,6 +53,16 @@ def test_holes_are_filled_smoothly_from_what_is_around_them() -> None:
         assert np.abs(canvas.pixels / scale - photo)[hole].max() < 0.05
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_constant_photo_of_which_little_is_known_is_filled_with_its_colour(
+    dtype: type[np.generic],
+) -> None:
+    photo = np.full((600, 900, 3), 100, dtype)
+    mask = np.ones((600, 900), np.bool_)
+    mask[::20, ::20] = False
+    np.testing.assert_array_equal(open_canvas(photo, mask).pixels, photo)
+
+
 @pytest.mark.parametrize("value", [-1.0, np.nan])
 def test_a_mask_of_other_numbers_is_refused(value: float) -> None:
     with pytest.raises(ImageError, match="numbers of 0 or more"):

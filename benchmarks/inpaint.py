@@ -50,6 +50,7 @@ from simpaint.inpainter.painters import (
     neighbors_of,
     paint_last,
 )
+from simpaint.inpainter.whole import quiet, work
 from simpaint.inpainter.whole.find_faces import FaceFinder, default_finder
 from simpaint.inpainter.whole.frames import Frame
 from simpaint.inpainter.whole.framing import Face
@@ -58,16 +59,17 @@ from simpaint.retrieval import ImageDatabase, Retriever
 
 LIMIT: Final = 1.15
 SIDE: Final = 256  # of the photos
-PARTS: Final = {
-    "open_canvas": "opening, and a first filling",
-    "find_faces": "finding the face",
-    "plan": "planning squares",
-    "cut": "cutting squares",
-    "cut_hole": "cutting squares",
-    "match_border": "meeting the border",
-    "paste": "grain and paste",
-}
-"""What `pipeline` calls, and which part of the work it is."""
+PARTS: Final = (
+    (pipeline, "open_canvas", "opening, and a first filling"),
+    (pipeline, "find_faces", "finding the face"),
+    (pipeline, "plan", "planning squares"),
+    (quiet, "grain_of", "looking for grain"),
+    (quiet, "cut", "cutting squares"),
+    (work, "cut_hole", "cutting squares"),
+    (work, "match_border", "meeting the border"),
+    (work, "paste", "grain and paste"),
+)
+"""What is called where, and which part of the work it is."""
 
 
 class Told(FaceFinder):
@@ -130,9 +132,7 @@ class Clock:
         """Time all parts while the context lasts."""
         with ExitStack() as stack:
             watched: list[tuple[object, str, str]] = [
-                (pipeline, name, part) for name, part in PARTS.items()
-            ]
-            watched += [
+                *PARTS,
                 (coarse, "forward", "coarse network"),
                 (NetworkDescriptor, "__call__", "descriptor"),
                 (last, "forward", "last network"),

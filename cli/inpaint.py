@@ -11,8 +11,9 @@ from ..errors import InputError
 from .progress import progress_bar
 
 if TYPE_CHECKING:
-    from ..inpainter.pipeline import Inpainter, Result
+    from ..inpainter.pipeline import Inpainter
     from ..inpainter.whole.folders import Report
+    from ..inpainter.whole.work import Result
 
 _path = click.Path(path_type=Path)
 

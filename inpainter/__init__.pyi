@@ -1,9 +1,10 @@
 from .evaluation import Evaluation, Outcome, evaluate
 from .losses import LossWeights, inpainting_loss
 from .partial_conv import PartialConv2d
-from .pipeline import Inpainter, Painted, Result
+from .pipeline import Inpainter
 from .train.recipes import RECIPES, Recipe, Stage
 from .unet import VARIANTS, PConvUNet, SimUNet, UNetConfig, build_unet
+from .whole.work import Painted, Result
 
 __all__ = [
     "RECIPES",

@@ -1,18 +1,15 @@
 """Photo and mask in, whole photo out: the networks, on photos of any size and mode."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ..data.progress import Progress, silent
-from ..data.rasters import Stored
 from ..errors import InputError, expect_one_of
 from ..index_build.descriptors import DescriptorConfig, load_descriptor, pick_device
 from ..index_build.manifest import Level, read_manifest
@@ -34,63 +31,9 @@ from .painters import (
 from .whole.canvas import Canvas, Mask, Photo, open_canvas
 from .whole.each import for_each
 from .whole.find_faces import FaceFinder, default_finder, find_faces, people
-from .whole.frames import Frame, cut_hole
-from .whole.itself import paste_itself
-from .whole.paste import match_border, paste
-from .whole.quiet import Shown
 from .whole.similar import Auxiliary, Chosen, Noise, Similar, from_database
-from .whole.squares import Square, plan
-from .whole.tone import tone_of
-
-
-class Painted(NamedTuple):
-    """Painted squares, on the CPU.
-
-    Attributes:
-        photos: (B, 3, S, S) float32 in [0, 1]; known pixels are the input's.
-        coarse: (B, 3, S, S), filled by the coarse network alone.
-        neighbors: (B, K, 3, S, S), what was borrowed from, the most similar first.
-        scores: (B, K), their cosines to the coarse picture.
-        ids: (B, K) int64, their ids in the database.
-        raw: (B, 3, S, S), what the final network gave, known pixels included.
-    """
-
-    photos: Tensor
-    coarse: Tensor
-    neighbors: Tensor
-    scores: Tensor
-    ids: Tensor
-    raw: Tensor
-
-
-@dataclass(frozen=True)
-class Result:
-    """A whole photo, and how it came to be: P squares were painted, one after another.
-
-    Attributes:
-        photo: in the form of the input, of its size, mode and type; pixels that the mask leaves
-            are the input's.
-        holes: (P, 1, S, S), 1 = hole, of each square.
-        coarse: (P, 3, S, S), the coarse network's pictures.
-        painted: (P, 3, S, S), the final network's.
-        neighbors: (P, K, 3, S, S), what was borrowed from.
-        scores: (P, K), their cosines to the coarse pictures.
-        ids: (P, K), their ids in the database.
-        moved: (P,) bool: deep holes that were filled with the photo itself, moved. There the coarse
-            picture is a smooth one, and nothing is borrowed: neighbors are white, scores NaN and
-            ids -1.
-        frames: where each square lies in the upright photo.
-    """
-
-    photo: Stored
-    holes: Tensor
-    coarse: Tensor
-    painted: Tensor
-    neighbors: Tensor
-    scores: Tensor
-    ids: Tensor
-    moved: Tensor
-    frames: tuple[Frame, ...]
+from .whole.squares import plan
+from .whole.work import Painted, Result, Work
 
 
 class Inpainter:
@@ -254,7 +197,7 @@ class Inpainter:
     ) -> list[Result]:
         """Fill the holes of several photos at once: see `__call__`."""
 
-        def begin(photo: Photo, mask: Mask) -> _Work:
+        def begin(photo: Photo, mask: Mask) -> Work:
             canvas = open_canvas(photo, mask, black_holes=black_holes, grow=grow)
             return self._begin(canvas, pictures=pictures)
 
@@ -267,17 +210,17 @@ class Inpainter:
             those = [work for work in works if turn < len(work.squares)]
             done += len(those)
             deep = [(work, turn, self.size, self.k) for work in those if work.squares[turn].deep]
-            for_each(_Work.move, deep)
+            for_each(Work.move, deep)
             active = [work for work in those if not work.squares[turn].deep]
             if not active:
                 continue
-            seen = for_each(_Work.look, [(work, turn, self.size) for work in active])
+            seen = for_each(Work.look, [(work, turn, self.size) for work in active])
             shown, holes = (torch.stack(parts) for parts in zip(*seen, strict=True))
             faces = torch.tensor([work.squares[turn].face for work in active])
             again = torch.tensor([work.squares[turn].again for work in active])
             painted = self.paint(shown, holes, [work.rng for work in active], faces, again)
             squares = map(Painted, *painted)
-            for_each(_Work.take, zip(active, [turn] * len(active), seen, squares, strict=True))
+            for_each(Work.take, zip(active, [turn] * len(active), seen, squares, strict=True))
         progress(done, total)
         return [work.result(self.size, self.k) for work in works]
 
@@ -335,7 +278,7 @@ class Inpainter:
         names = iter(self._similar.names(used) if self._similar else [])
         return [next(names) if number >= 0 else "" for number in flat]
 
-    def _begin(self, canvas: Canvas, *, pictures: bool) -> "_Work":
+    def _begin(self, canvas: Canvas, *, pictures: bool) -> "Work":
         """Find the faces at the holes, and plan the squares."""
         photo, hole = canvas.as_bytes(), canvas.hole
         faces = find_faces(photo, hole, self._finder) if hole.any() else []
@@ -345,104 +288,9 @@ class Inpainter:
         barred = np.zeros_like(hole)
         if any(square.deep for square in squares):
             barred = people(photo, hole, self._finder)
-        return _Work(canvas, squares, barred, canvas.rng(self.seed), pictures=pictures)
+        return Work(canvas, squares, barred, canvas.rng(self.seed), pictures=pictures)
 
 
 def _expect_size_and_seed(size: int, seed: int) -> None:
     if size < 1 or seed < 0:
         raise InputError(f"expected a positive size and a seed of 0 or more: {size}, {seed}")
-
-
-class _Work:
-    """One photo being painted, square by square."""
-
-    def __init__(
-        self,
-        canvas: Canvas,
-        squares: list[Square],
-        barred: NDArray[np.bool_],
-        rng: np.random.Generator,
-        *,
-        pictures: bool,
-    ) -> None:
-        self.canvas, self.squares, self.barred, self.rng = canvas, squares, barred, rng
-        self._tone = tone_of(canvas.pixels, canvas.white, ~canvas.hole)
-        self._shown = Shown(canvas)
-        self._again = np.zeros_like(canvas.hole)  # what is painted, but will be again
-        for square in squares:
-            if square.again:
-                self._again[square.box] |= square.own
-        self._keep = pictures
-        self._pictures: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
-        self._borrowed: list[tuple[Tensor, Tensor]] = []
-
-    def look(self, turn: int, size: int) -> tuple[Tensor, Tensor]:
-        """What the networks see: (3, S, S) in [0, 1] and the hole (1, S, S)."""
-        frame = self.squares[turn].frame
-        hole = cut_hole(self._unknown(turn), frame, size)
-        return self._seen(frame, size), torch.from_numpy(hole)[None].float()
-
-    def _seen(self, frame: Frame, size: int) -> Tensor:
-        """A frame's pixels: (3, S, S) in [0, 1]."""
-        picture = self._shown.cut(frame, size)
-        return torch.from_numpy(picture.clip(0, 1)).permute(2, 0, 1)
-
-    def take(self, turn: int, seen: tuple[Tensor, Tensor], painted: Painted) -> None:
-        """Put what networks painted in a square into the photo."""
-        picture, hole = seen
-        if self._tone:
-            raw = self._tone(painted.raw)
-            painted = painted._replace(photos=composite(raw, picture, hole), raw=raw)
-        square, canvas = self.squares[turn], self.canvas
-        out, known = (part.permute(1, 2, 0).contiguous().numpy() for part in (painted.raw, picture))
-        whole = match_border(out, known, hole[0].numpy() > 0)
-        own, unknown = (square.box, square.own), self._unknown(turn)
-        self._shown.paint(square.frame, whole, own)
-        paste(canvas.pixels, canvas.white, square.frame, whole, own, unknown, self.rng)
-        self._finish(turn, hole, painted)
-
-    def move(self, turn: int, size: int, k: int) -> None:
-        """Fill a deep square with the photo itself."""
-        square, canvas = self.squares[turn], self.canvas
-        picture, hole = self.look(turn, size)
-        paste_itself(canvas.pixels, canvas.white, square, self._unknown(turn), self.barred)
-        self._shown.renew((square.box, square.own), self._unknown(turn))
-        filled = self._seen(square.frame, size)
-        neighbors, nothing = torch.ones(k, 3, size, size), torch.full((k,), -1)
-        scores = torch.full((k,), torch.nan)
-        photo = composite(filled, picture, hole)
-        self._finish(turn, hole, Painted(photo, picture, neighbors, scores, nothing, filled))
-
-    def _finish(self, turn: int, hole: Tensor, painted: Painted) -> None:
-        square = self.squares[turn]
-        self._unknown(turn)[square.box] &= ~square.own
-        self._borrowed.append((painted.scores, painted.ids))
-        if self._keep:
-            self._pictures.append((hole, painted.coarse, painted.photos, painted.neighbors))
-
-    def _unknown(self, turn: int) -> NDArray[np.bool_]:
-        """What a square must not take for known: (H, W)."""
-        return self._again if self.squares[turn].again else self.canvas.unknown
-
-    def result(self, size: int, k: int) -> Result:
-        """All of it."""
-        shapes = [(1, size, size), (3, size, size), (3, size, size), (k, 3, size, size)]
-        columns = zip(*self._pictures, strict=True) if self._pictures else [()] * len(shapes)
-        holes, coarse, painted, neighbors = (
-            torch.stack(column) if column else torch.empty(0, *shape)
-            for column, shape in zip(columns, shapes, strict=True)
-        )
-        count = len(self._borrowed)
-        scores = torch.cat([torch.empty(0), *(part for part, _ in self._borrowed)]).view(count, k)
-        ids = torch.cat([torch.empty(0).long(), *(part for _, part in self._borrowed)])
-        return Result(
-            self.canvas.finished(),
-            holes,
-            coarse,
-            painted,
-            neighbors,
-            scores,
-            ids.view(count, k),
-            torch.tensor([square.deep for square in self.squares], dtype=torch.bool),
-            tuple(square.frame for square in self.squares),
-        )

@@ -12,8 +12,9 @@ from ...data.progress import Progress, silent
 from ...data.settings import changed_settings, read_settings, write_settings
 from ...data.sources import open_source
 from ...errors import InputError
-from ..pipeline import Inpainter, Result
+from ..pipeline import Inpainter
 from .steps import draw_steps
+from .work import Result
 
 _SETTINGS: Final = ".painted.json"
 _AGAIN: Final = "painted again"

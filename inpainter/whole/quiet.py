@@ -19,6 +19,7 @@ from .boxes import Box
 from .canvas import Canvas
 from .frames import Floats, Frame, cut, lift
 from .paste import write
+from .views import blurred
 
 _LEAST: Final = 4.0  # of 255: less grain does no harm, and clean photos have less
 _SIGMA: Final = 1.0  # pixels: what is finer is taken away
@@ -98,11 +99,8 @@ def without_grain(photo: Pixels, known: NDArray[np.bool_]) -> Pixels:
         photo: uint8 RGB (H, W, 3).
         known: (H, W); the others are copied.
     """
-    mask = known.view(np.uint8)
-    weight = cv2.GaussianBlur(mask * np.uint8(255), (0, 0), _SIGMA)
-    total = cv2.GaussianBlur(cv2.copyTo(photo, mask), (0, 0), _SIGMA)
-    means = cv2.divide(total, cv2.merge([weight] * 3), scale=255)
-    return np.asarray(cv2.copyTo(means, mask, photo.copy()), np.uint8)
+    means = np.rint(blurred(photo.astype(np.float32), known, _SIGMA)).astype(np.uint8)
+    return np.asarray(cv2.copyTo(means, known.view(np.uint8), photo.copy()), np.uint8)
 
 
 def _means(values: NDArray[np.generic]) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ from math import isnan
 from ...data.images import Pixels
 from ...data.tensors import to_pixels
 from ...retrieval.grid import lay_out
-from ..pipeline import Result
+from .work import Result
 
 
 def draw_steps(result: Result, names: Sequence[str]) -> Pixels:

@@ -1,5 +1,4 @@
 # ruff: noqa: ANN401 - photos and masks come in any form
-import cmath
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,41 +6,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
 from simpaint.data.drawn_faces import drawn_face
 from simpaint.data.images import decode, square, write_mask, write_png
-from simpaint.data.rasters import Stored
 from simpaint.errors import DatabaseError, InputError
 from simpaint.index_build import BuildConfig, DescriptorConfig, build_index
-from simpaint.inpainter import Inpainter, pipeline
+from simpaint.inpainter import Inpainter
 from simpaint.inpainter.checkpoint import save
 from simpaint.inpainter.copy_unet import CopyConfig, CopyUNet
 from simpaint.inpainter.painters import LastNetwork, coarse_picture, in_turns
+from simpaint.inpainter.whole import work
 from simpaint.inpainter.whole.find_faces import default_finder, surest_face
 from simpaint.inpainter.whole.frames import Frame, cut, cut_hole
 from simpaint.inpainter.whole.squares import plan
 from simpaint.retrieval import ImageDatabase
 
-from .tiny import Told, tiny_pconv, tiny_sim, write_networks
-
-FACE = Frame(0.2 + 0.1j, cmath.rect(0.7, 0.15))
-
-
-def tiny_copy() -> CopyUNet:
-    torch.manual_seed(0)
-    return CopyUNet(CopyConfig(widths=(4, 4, 8, 8), blocks=1)).eval()
-
-
-def painter(
-    *frames: Frame, size: int = 32, seed: int = 0, network: Callable[[], LastNetwork] = tiny_sim
-) -> Inpainter:
-    return Inpainter(
-        tiny_pconv(), network(), k=0, size=size, finder=Told(*frames), seed=seed, device="cpu"
-    )
+from .tiny import FACE, Told, painter, tiny_copy, tiny_sim, turned, write_networks
 
 
 @pytest.fixture(scope="module")
@@ -59,88 +41,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def load(folder: Path, k: int, **options: Any) -> Inpainter:
     coarse, network = folder / "pconv.safetensors", folder / f"sim-{k}.safetensors"
     return Inpainter.load(coarse=coarse, network=network, size=32, device="cpu", **options)
-
-
-MODES = ("1", "L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "P", "I;16")
-TYPES = ("bool", "uint8", "uint16", "float32", "float64")
-
-
-@st.composite
-def stored_photos(draw: st.DrawFn) -> Stored:
-    """A photo of any size and form."""
-    rng = np.random.default_rng(draw(st.integers(0, 1 << 32)))
-    height, width = draw(st.integers(1, 90)), draw(st.integers(1, 90))
-    colours = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
-    if draw(st.booleans()):
-        return image_in(draw(st.sampled_from(MODES)), colours, rng)
-    kind = draw(st.sampled_from(TYPES))
-    shape = (height, width, *draw(st.sampled_from([(), (1,), (2,), (3,), (4,)])))
-    values = rng.random(shape[:2] if kind == "bool" else shape)
-    scale = {"uint8": 255, "uint16": 65535}.get(kind, 1)
-    return values > 0.5 if kind == "bool" else (values * scale).astype(kind)
-
-
-def image_in(
-    mode: str, colours: np.ndarray[Any, np.dtype[np.uint8]], rng: np.random.Generator
-) -> Image.Image:
-    image = Image.fromarray(colours)
-    if mode == "I;16":
-        return Image.fromarray(rng.integers(0, 1 << 16, colours.shape[:2], dtype=np.uint16))
-    if mode == "P":
-        image = image.quantize(int(rng.integers(1, 257)))
-    elif mode != "RGB":
-        image = image.convert(mode)
-    if mode in ("LA", "RGBA"):
-        image.putalpha(Image.fromarray(colours[..., 0]))
-    image.info["exif"] = _turned(int(rng.integers(1, 9)))
-    return image
-
-
-def _turned(orientation: int) -> bytes:
-    exif = Image.Exif()
-    exif[274] = orientation
-    return exif.tobytes()
-
-
-@pytest.mark.parametrize("network", [tiny_sim, tiny_copy])
-@settings(
-    max_examples=100,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-@given(photo=stored_photos(), data=st.data())
-def test_known_pixels_are_bit_identical(
-    network: Callable[[], LastNetwork], photo: Stored, data: st.DataObject
-) -> None:
-    shape = photo.shape[:2] if isinstance(photo, np.ndarray) else photo.size[::-1]
-    rng = np.random.default_rng(data.draw(st.integers(0, 1 << 32)))
-    mask = rng.random(shape) < data.draw(st.sampled_from([0.0, 0.01, 0.5]))
-    top, left = rng.integers(shape[0]), rng.integers(shape[1])
-    mask[top : top + rng.integers(1, 60), left : left + rng.integers(1, 60)] = True
-    mask[rng.integers(shape[0]), rng.integers(shape[1])] = False
-    faces = [FACE] if data.draw(st.booleans()) else []
-    out = painter(*faces, network=network)(photo, mask).photo
-    assert type(out) is type(photo) or isinstance(photo, Image.Image)
-    before, after = np.asarray(photo), np.asarray(out)
-    assert (before.dtype, before.shape) == (after.dtype, after.shape)
-    np.testing.assert_array_equal(after[~mask], before[~mask])
-    if isinstance(photo, Image.Image):
-        assert isinstance(out, Image.Image)
-        assert (out.mode, out.getpalette(), out.info) == (
-            photo.mode,
-            photo.getpalette(),
-            photo.info,
-        )
-    if photo_has_alpha(photo):
-        opaque = np.iinfo(after.dtype).max if after.dtype.kind == "u" else 1
-        np.testing.assert_array_equal(after[mask][:, -1], opaque)
-
-
-def photo_has_alpha(photo: Stored) -> bool:
-    if isinstance(photo, Image.Image):
-        return photo.mode in ("LA", "RGBA")
-    return photo.ndim == 3 and photo.shape[2] in (2, 4)
 
 
 @pytest.fixture
@@ -194,7 +94,7 @@ def test_people_are_not_copied_into_deep_holes(monkeypatch: pytest.MonkeyPatch) 
     def copied(*arguments: Any) -> None:
         seen.append(arguments[-1])
 
-    monkeypatch.setattr(pipeline, "paste_itself", copied)
+    monkeypatch.setattr(work, "paste_itself", copied)
     photo, hole = np.full((200, 200, 3), 99, np.uint8), np.zeros((200, 200), np.bool_)
     hole[120:180, 120:180] = True
     face = Frame(0.1 + 0.1j, 0.1 + 0j)  # far from the hole
@@ -220,10 +120,10 @@ def test_paths_images_and_arrays_give_the_same(photo: Any, mask: Any, tmp_path: 
 def test_a_turned_photo_is_painted_upright(photo: Any, mask: Any, tmp_path: Path) -> None:
     wide, hole = photo[:60], mask[:60]
     upright = painter(FACE)(wide, hole).photo
-    Image.fromarray(np.rot90(wide).copy()).save(tmp_path / "photo.png", exif=_turned(6))
+    Image.fromarray(np.rot90(wide).copy()).save(tmp_path / "photo.png", exif=turned(6))
     write_mask(tmp_path / "mask.png", hole)  # as viewers show the photo
-    turned = painter(FACE)(tmp_path / "photo.png", tmp_path / "mask.png").photo
-    np.testing.assert_array_equal(np.rot90(np.asarray(turned), -1), upright)
+    painted = painter(FACE)(tmp_path / "photo.png", tmp_path / "mask.png").photo
+    np.testing.assert_array_equal(np.rot90(np.asarray(painted), -1), upright)
 
 
 def test_a_batch_is_its_photos_one_by_one(photo: Any, mask: Any) -> None:

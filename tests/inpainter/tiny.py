@@ -1,19 +1,25 @@
 """Networks for tests: small, random, quick; and a detector that finds what it is told."""
 
+import cmath
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from simpaint.data.images import Pixels
-from simpaint.inpainter import PConvUNet, SimUNet, UNetConfig
+from simpaint.inpainter import Inpainter, PConvUNet, SimUNet, UNetConfig
 from simpaint.inpainter.checkpoint import save
+from simpaint.inpainter.copy_unet import CopyConfig, CopyUNet
+from simpaint.inpainter.painters import LastNetwork
 from simpaint.inpainter.whole.find_faces import FaceFinder
 from simpaint.inpainter.whole.frames import Frame
 from simpaint.inpainter.whole.framing import Face
 
 WIDTHS = (8, 8, 8)
+FACE = Frame(0.2 + 0.1j, cmath.rect(0.7, 0.15))
 
 
 def tiny_pconv() -> PConvUNet:
@@ -44,3 +50,22 @@ class Told(FaceFinder):
         self.seen.append(photo)
         width = photo.shape[1]
         return [Face(Frame(f.corner * width, f.side * width), 9.0) for f in self.frames]
+
+
+def tiny_copy() -> CopyUNet:
+    torch.manual_seed(0)
+    return CopyUNet(CopyConfig(widths=(4, 4, 8, 8), blocks=1)).eval()
+
+
+def painter(
+    *frames: Frame, size: int = 32, seed: int = 0, network: Callable[[], LastNetwork] = tiny_sim
+) -> Inpainter:
+    return Inpainter(
+        tiny_pconv(), network(), k=0, size=size, finder=Told(*frames), seed=seed, device="cpu"
+    )
+
+
+def turned(orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[274] = orientation
+    return exif.tobytes()

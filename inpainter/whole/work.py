@@ -1,0 +1,163 @@
+"""One photo being painted, square by square, and what became of it."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...data.rasters import Stored
+from ..losses import composite
+from .canvas import Canvas
+from .frames import Frame, cut_hole
+from .itself import paste_itself
+from .paste import match_border, paste
+from .quiet import Shown
+from .squares import Square
+from .tone import tone_of
+
+
+class Painted(NamedTuple):
+    """Painted squares, on the CPU.
+
+    Attributes:
+        photos: (B, 3, S, S) float32 in [0, 1]; known pixels are the input's.
+        coarse: (B, 3, S, S), filled by the coarse network alone.
+        neighbors: (B, K, 3, S, S), what was borrowed from, the most similar first.
+        scores: (B, K), their cosines to the coarse picture.
+        ids: (B, K) int64, their ids in the database.
+        raw: (B, 3, S, S), what the final network gave, known pixels included.
+    """
+
+    photos: Tensor
+    coarse: Tensor
+    neighbors: Tensor
+    scores: Tensor
+    ids: Tensor
+    raw: Tensor
+
+
+@dataclass(frozen=True)
+class Result:
+    """A whole photo, and how it came to be: P squares were painted, one after another.
+
+    Attributes:
+        photo: in the form of the input, of its size, mode and type; pixels that the mask leaves
+            are the input's.
+        holes: (P, 1, S, S), 1 = hole, of each square.
+        coarse: (P, 3, S, S), the coarse network's pictures.
+        painted: (P, 3, S, S), the final network's.
+        neighbors: (P, K, 3, S, S), what was borrowed from.
+        scores: (P, K), their cosines to the coarse pictures.
+        ids: (P, K), their ids in the database.
+        moved: (P,) bool: deep holes that were filled with the photo itself, moved. There the coarse
+            picture is a smooth one, and nothing is borrowed: neighbors are white, scores NaN and
+            ids -1.
+        frames: where each square lies in the upright photo.
+    """
+
+    photo: Stored
+    holes: Tensor
+    coarse: Tensor
+    painted: Tensor
+    neighbors: Tensor
+    scores: Tensor
+    ids: Tensor
+    moved: Tensor
+    frames: tuple[Frame, ...]
+
+
+class Work:
+    """One photo being painted, square by square."""
+
+    def __init__(
+        self,
+        canvas: Canvas,
+        squares: list[Square],
+        barred: NDArray[np.bool_],
+        rng: np.random.Generator,
+        *,
+        pictures: bool,
+    ) -> None:
+        self.canvas, self.squares, self.barred, self.rng = canvas, squares, barred, rng
+        self._tone = tone_of(canvas.pixels, canvas.white, ~canvas.hole)
+        self._shown = Shown(canvas)
+        self._again = np.zeros_like(canvas.hole)  # what is painted, but will be again
+        for square in squares:
+            if square.again:
+                self._again[square.box] |= square.own
+        self._keep = pictures
+        self._pictures: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        self._borrowed: list[tuple[Tensor, Tensor]] = []
+
+    def look(self, turn: int, size: int) -> tuple[Tensor, Tensor]:
+        """What the networks see: (3, S, S) in [0, 1] and the hole (1, S, S)."""
+        frame = self.squares[turn].frame
+        hole = cut_hole(self._unknown(turn), frame, size)
+        return self._seen(frame, size), torch.from_numpy(hole)[None].float()
+
+    def _seen(self, frame: Frame, size: int) -> Tensor:
+        """A frame's pixels: (3, S, S) in [0, 1]."""
+        picture = self._shown.cut(frame, size)
+        return torch.from_numpy(picture.clip(0, 1)).permute(2, 0, 1)
+
+    def take(self, turn: int, seen: tuple[Tensor, Tensor], painted: Painted) -> None:
+        """Put what networks painted in a square into the photo."""
+        picture, hole = seen
+        if self._tone:
+            raw = self._tone(painted.raw)
+            painted = painted._replace(photos=composite(raw, picture, hole), raw=raw)
+        square, canvas = self.squares[turn], self.canvas
+        out, known = (part.permute(1, 2, 0).contiguous().numpy() for part in (painted.raw, picture))
+        whole = match_border(out, known, hole[0].numpy() > 0)
+        own, unknown = (square.box, square.own), self._unknown(turn)
+        self._shown.paint(square.frame, whole, own)
+        paste(canvas.pixels, canvas.white, square.frame, whole, own, unknown, self.rng)
+        self._finish(turn, hole, painted)
+
+    def move(self, turn: int, size: int, k: int) -> None:
+        """Fill a deep square with the photo itself."""
+        square, canvas = self.squares[turn], self.canvas
+        picture, hole = self.look(turn, size)
+        paste_itself(canvas.pixels, canvas.white, square, self._unknown(turn), self.barred)
+        self._shown.renew((square.box, square.own), self._unknown(turn))
+        filled = self._seen(square.frame, size)
+        photo, neighbors = composite(filled, picture, hole), torch.ones(k, 3, size, size)
+        scores, nothing = torch.full((k,), torch.nan), torch.full((k,), -1)
+        self._finish(turn, hole, Painted(photo, picture, neighbors, scores, nothing, filled))
+
+    def _finish(self, turn: int, hole: Tensor, painted: Painted) -> None:
+        square = self.squares[turn]
+        self._unknown(turn)[square.box] &= ~square.own
+        self._borrowed.append((painted.scores, painted.ids))
+        if self._keep:
+            self._pictures.append((hole, painted.coarse, painted.photos, painted.neighbors))
+
+    def _unknown(self, turn: int) -> NDArray[np.bool_]:
+        """What a square must not take for known: (H, W)."""
+        return self._again if self.squares[turn].again else self.canvas.unknown
+
+    def result(self, size: int, k: int) -> Result:
+        """All of it."""
+        shapes = [(1, size, size), (3, size, size), (3, size, size), (k, 3, size, size)]
+        columns = zip(*self._pictures, strict=True) if self._pictures else [()] * len(shapes)
+        holes, coarse, painted, neighbors = (
+            torch.stack(column) if column else torch.empty(0, *shape)
+            for column, shape in zip(columns, shapes, strict=True)
+        )
+        count = len(self._borrowed)
+        scores = torch.cat([torch.empty(0), *(part for part, _ in self._borrowed)]).view(count, k)
+        ids = torch.cat([torch.empty(0).long(), *(part for _, part in self._borrowed)])
+        return Result(
+            self.canvas.finished(),
+            holes,
+            coarse,
+            painted,
+            neighbors,
+            scores,
+            ids.view(count, k),
+            torch.tensor([square.deep for square in self.squares], dtype=torch.bool),
+            tuple(square.frame for square in self.squares),
+        )

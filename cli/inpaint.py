@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..inpainter.whole.work import Result
 
 _path = click.Path(path_type=Path)
+_SHOWN = 9  # photos that were borrowed from
 
 
 @click.command()
@@ -101,9 +102,21 @@ def inpaint(photo: Path, mask: Path, out: Path, **options: Any) -> None:  # noqa
     In folders, the mask of a photo has its name, whatever its ending; finished photos are kept, so
     repeat the command to go on.
     """
-    from ..inpainter.whole.folders import Job, claim, paint_file, paint_folder, pair
+    from ..inpainter.whole.folders import (
+        Job,
+        claim,
+        expect_paintable,
+        paint_file,
+        paint_folder,
+        pair,
+    )
 
+    job = Job(photo, mask, out)
     jobs = pair(photo, mask, out) if photo.is_dir() else []
+    if not jobs:
+        expect_paintable(job, options["steps"])
+    elif options["steps"] is not None:
+        raise click.UsageError("--steps: expected with a single photo, found a folder")
     references = {path.resolve() for path in options["references"]}
     for written in filter(None, [out, options["steps"], *(job.out for job in jobs)]):
         if written.resolve() in references:
@@ -113,7 +126,7 @@ def inpaint(photo: Path, mask: Path, out: Path, **options: Any) -> None:  # noqa
         with progress_bar("Painting", "squares") as progress:
             result = paint_file(
                 inpainter,
-                Job(photo, mask, out),
+                job,
                 black_holes=options["black_holes"],
                 grow=options["grow"],
                 steps=options["steps"],
@@ -121,8 +134,6 @@ def inpaint(photo: Path, mask: Path, out: Path, **options: Any) -> None:  # noqa
             )
         _say_result(inpainter, photo, out, result, as_json=options["as_json"])
         return
-    if options["steps"] is not None:
-        raise click.UsageError("--steps: expected with a single photo, found a folder")
     since = claim(out, _painting(options), overwrite=options["overwrite"])
     with progress_bar("Painting", "photos") as progress:
         report = paint_folder(
@@ -198,12 +209,21 @@ def _say_result(
         return
     copied = sum(square["moved"] for square in squares)
     told = f", {copied} of them with the photo itself" if copied else ""
-    click.echo(f"{out}: {len(squares)} square{'s' * (len(squares) > 1)} painted{told}")
-    for number, square in enumerate(squares, 1):
-        for neighbor in square["neighbors"]:
-            score = neighbor["score"]
-            shown = "      " if score is None else f"{score:.4f}"
-            click.echo(f"square {number}  {shown}  {neighbor['path']}")
+    click.echo(f"{out}: {_squares(len(squares))} painted{told}")
+    borrowed: dict[str, list[float]] = {}
+    for neighbor in (one for square in squares for one in square["neighbors"]):
+        score = neighbor["score"]
+        borrowed.setdefault(neighbor["path"], []).append(-1 if score is None else score)
+    most = sorted(borrowed.items(), key=lambda item: (-len(item[1]), -max(item[1])))
+    for path, found in most[:_SHOWN]:
+        score = f"  {max(found):.4f}" if max(found) > -1 else ""
+        click.echo(f"from{score}  {path}" + f", {_squares(len(found))}" * (len(squares) > 1))
+    if len(most) > _SHOWN:
+        click.echo(f"and from {len(most) - _SHOWN} more (--json names all)")
+
+
+def _squares(count: int) -> str:
+    return f"{count} square{'s' * (count > 1)}"
 
 
 def _say_report(out: Path, report: "Report", *, as_json: bool) -> None:

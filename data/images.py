@@ -45,6 +45,7 @@ _WHITE_IS_ZERO: Final = 0
 _FAINT: Final = 8  # of 255: what compression makes of an empty mask
 _COLOUR: Final = 64  # of 255, between channels: more than a JPEG makes of black and white,
 _COLOURED: Final = 0.01  # in more than this share of the pixels, is a photo and no mask
+_BLACK, _WHITE = 32, 224  # of 255: what lies between is grey, and most of a mask is not
 
 # Opened by class and not by `PIL.Image.open`, which would also try formats that run other programs
 # (EPS), and has a pixel limit of its own that is global to the process.
@@ -149,6 +150,16 @@ def _opened(data: bytes | str | Path, name: str, max_pixels: int) -> Iterator[Im
     except Exception as error:  # Pillow raises a dozen types on damaged files
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(f"{name}: damaged, it cannot be decoded: {reason}") from error
+
+
+def expect_picture(path: Path) -> None:
+    """Refuse a file that is none of a picture, by its header alone.
+
+    Raises:
+        ImageError: missing, unreadable, of another format or too large.
+    """
+    with _opened(path, str(path), MAX_PIXELS):
+        pass
 
 
 def read_file(path: Path) -> bytes:
@@ -309,13 +320,15 @@ def mask_of(image: Image.Image, *, black_holes: bool = False) -> NDArray[np.bool
         bool (H, W), True in holes.
 
     Raises:
-        ImageError: a mode of which nobody says what is white; a picture in colours; or one in which
-            something is drawn, but too faintly to be a hole.
+        ImageError: a mode of which nobody says what is white; a picture in colours, or mostly in
+            shades of grey; or one in which something is drawn, but too faintly to be a hole.
     """
     rgb = _to_rgb(image, "white" if black_holes else "black")
     if Image.getmodebase(image.mode) != "L" and _in_colours(rgb, image):
         raise ImageError("expected a black and white mask, found colours")
     grey = np.asarray(rgb.convert("L"))
+    if np.count_nonzero((grey >= _BLACK) & (grey < _WHITE)) > grey.size // 2:
+        raise ImageError("expected a black and white mask, found mostly shades of grey")
     holes = np.asarray(grey < 128 if black_holes else grey >= 128)
     if grey.size and not holes.any():
         _expect_empty(grey, black_holes=black_holes)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..data.images import expect_picture
 from ..data.progress import Progress, silent
 from ..errors import InputError, expect_one_of
 from ..index_build.descriptors import DescriptorConfig, load_descriptor, pick_device
@@ -118,7 +119,8 @@ class Inpainter:
             moved: where the database's photos are now, if they were moved since it was built.
 
         Raises:
-            InputError: there is nothing to borrow K photos from, or size or seed is out of range.
+            InputError: there is nothing to borrow K photos from, or both a database and references,
+                or size or seed is out of range.
             WeightsError: a network cannot be read.
             DatabaseError: the database cannot be used.
             ImageError: a reference photo cannot be used.
@@ -129,7 +131,14 @@ class Inpainter:
         _expect_size_and_seed(size, seed)
         if references and auxiliary != "database":
             raise InputError(f"{auxiliary} photos: expected no reference photos beside them")
-        last, finder = load_last(network), default_finder()
+        if references and database is not None:
+            raise InputError(
+                f"{database}: expected a database or reference photos to borrow from, found both"
+            )
+        for path in references:
+            expect_picture(Path(path))
+        last = load_last(network)
+        first, finder = load_coarse(coarse or coarse_of(last)), default_finder()
         if k is None and isinstance(last, CopyUNet):  # which takes what there is
             there = len(references) or (read_manifest(database).count if database else USUAL_K)
             k = min(USUAL_K, there)
@@ -142,7 +151,6 @@ class Inpainter:
             similar = Chosen([*map(Path, references)], descriptor, k, size, finder)
         elif k and database is not None:
             similar = from_database(database, k, size, auxiliary, device, verify, moved)
-        first = load_coarse(coarse or coarse_of(last))
         return cls(first, last, similar, k=k, size=size, finder=finder, seed=seed, device=device)
 
     def __call__(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ...data.files import make_folder, replacing
-from ...data.images import read_file, write_png
+from ...data.images import expect_picture, read_file, write_png
 from ...data.photo_files import format_of, open_photo, save_photo
 from ...data.progress import Progress, silent
 from ...data.settings import changed_settings, read_settings, write_settings
@@ -52,6 +52,31 @@ class Report:
     failed: list[tuple[Path, str]] = field(default_factory=list)
 
 
+def expect_paintable(job: Job, steps: Path | None = None) -> None:
+    """Refuse, before anything is loaded or painted, what could not be read or written.
+
+    Args:
+        job: photo, mask and result.
+        steps: a PNG to be drawn.
+
+    Raises:
+        InputError: there is no mask, or one of the files would be written over another.
+        ImageError: photo or mask is no picture, or the result's name has no ending of one.
+    """
+    format_of(job.out)
+    if job.mask is None:
+        raise InputError(f"{job.photo}: expected a mask of the same name, found none")
+    given = {job.photo.resolve(): "photo", job.mask.resolve(): "mask"}
+    if len(given) == 1:
+        raise InputError(f"{job.mask}: expected a mask, found the photo itself")
+    if job.out.resolve() in given:
+        raise InputError(f"{job.out}: expected another file than the {given[job.out.resolve()]}")
+    if steps is not None and steps.resolve() in {*given, job.out.resolve()}:
+        raise InputError(f"{steps}: expected another file than photo, mask and result")
+    expect_picture(job.photo)
+    expect_picture(job.mask)
+
+
 def paint_file(
     inpainter: Inpainter,
     job: Job,
@@ -76,14 +101,10 @@ def paint_file(
         ImageError: photo or mask cannot be used, or the result's format cannot hold it.
         StorageError: the result cannot be written.
     """
-    kind = format_of(job.out)
-    if job.mask is None:
-        raise InputError(f"{job.photo}: expected a mask of the same name, found none")
-    given = {job.photo.resolve(): "photo", job.mask.resolve(): "mask"}
-    if job.out.resolve() in given:
-        raise InputError(f"{job.out}: expected another file than the {given[job.out.resolve()]}")
-    if steps is not None and steps.resolve() in {*given, job.out.resolve()}:
-        raise InputError(f"{steps}: expected another file than photo, mask and result")
+    expect_paintable(job, steps)
+    assert job.mask is not None  # noqa: S101 - checked in the line before
+    for written in filter(None, (job.out, steps)):
+        make_folder(written.parent)
     source = open_photo(job.photo)
     result = inpainter(
         source,
@@ -93,7 +114,7 @@ def paint_file(
         pictures=steps is not None,
         progress=progress,
     )
-    if not result.frames and kind == source.format:
+    if not result.frames and format_of(job.out) == source.format:
         with replacing(job.out) as temporary:
             temporary.write_bytes(read_file(job.photo))
     else:
@@ -225,7 +246,6 @@ def paint_folder(
         if not overwrite and _is_done(job, since):
             report.kept += 1
         else:
-            make_folder(job.out.parent)
             try:
                 result = paint_file(inpainter, job, black_holes=black_holes, grow=grow)
             except InputError as error:

@@ -1,5 +1,6 @@
 """What Sim-K borrows from: a database's photos, the user's own, or, to compare with, anything."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol
@@ -19,6 +20,8 @@ from ...retrieval.database import ImageDatabase
 from ...retrieval.retriever import Retrieved, Retriever, describe_pictures
 from .find_faces import FaceFinder, surest_face
 from .portraits import portrait
+
+_logger = logging.getLogger(__name__)
 
 Auxiliary = Literal["database", "random", "noise"]
 
@@ -122,7 +125,7 @@ class Chosen:
         """
         if len(paths) < k:
             raise InputError(f"expected at least {k} reference photos, found {len(paths)}")
-        squares = [_portrait(decode(path), finder, size) for path in paths]
+        squares = [_portrait(path, finder, size) for path in paths]
         self._photos = to_images(np.stack(squares))  # (n, 3, S, S)
         self._paths, self._descriptor, self._k = paths, descriptor, k
         self._vectors = torch.from_numpy(describe_pictures(descriptor, self._photos))  # (n, d)
@@ -168,6 +171,10 @@ def from_database(
     return MostSimilar(database, Retriever(database, descriptor, k, size))
 
 
-def _portrait(photo: Pixels, finder: FaceFinder, size: int) -> Pixels:
+def _portrait(path: Path, finder: FaceFinder, size: int) -> Pixels:
+    photo = decode(path)
     frame = surest_face(photo, finder)
-    return square(photo, size) if frame is None else portrait(photo, frame, size)
+    if frame is None:
+        _logger.warning("%s: no face was found, the square in its middle is taken", path)
+        return square(photo, size)
+    return portrait(photo, frame, size)

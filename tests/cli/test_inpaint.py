@@ -68,6 +68,30 @@ def test_a_photo_is_painted_and_the_steps_are_drawn(folder: Path, work: Path) ->
         assert steps.size == (8 + 4 * 168, 8 + 212)  # masked, coarse, one neighbor, result
 
 
+def test_what_was_borrowed_from_is_told_once_for_each_photo(folder: Path, work: Path) -> None:
+    three = np.zeros((80, 80), np.bool_)
+    three[2:5, 2:5] = three[2:5, 74:78] = three[75:78, 2:5] = True
+    write_mask(work / "three.png", three)
+    new = work / "new" / "folder" / "out.png"
+    asked = (work / "photo.jpg", "--mask", work / "three.png", "--database", folder / "db")
+    out = run(folder, *asked, "--out", new, "-k", 1)
+    assert out.exit_code == 0, out.output
+    assert new.exists()
+    first, *told = out.stdout.splitlines()
+    scripted = json.loads(run(folder, *asked, "--out", new, "-k", 1, "--json").stdout)["squares"]
+    assert first == f"{new}: {len(scripted)} squares painted"
+    wanted: dict[str, list[float]] = {}
+    for square in scripted:
+        wanted.setdefault(square["neighbors"][0]["path"], []).append(
+            square["neighbors"][0]["score"]
+        )
+    counts = {path: f"{len(all_)} square{'s' * (len(all_) > 1)}" for path, all_ in wanted.items()}
+    expected = {f"from  {max(wanted[path]):.4f}  {path}, {counts[path]}" for path in wanted}
+    assert len(scripted) > 1
+    assert set(told) == expected
+    assert len(told) == len(wanted)
+
+
 def test_a_jpeg_stays_a_jpeg(folder: Path, work: Path) -> None:
     out = run(folder, work / "photo.jpg", "--mask", work / "mask.png", "--out", work / "o.jpg", k=0)
     assert out.exit_code == 0, out.output
@@ -109,6 +133,9 @@ def test_an_empty_mask_copies_the_file(folder: Path, work: Path) -> None:
         ({"--mask": "small.png"}, "small.png: expected a mask of the photo's 80 x 80 pixels"),
         ({"--mask": "full.png"}, "full.png: the mask covers the whole photo"),
         ({"--mask": "missing.png"}, "missing.png: cannot be read"),
+        ({"--mask": "missing.png", "--coarse": "nothing"}, "missing.png: cannot be read"),
+        ({"--mask": "photo.jpg"}, "photo.jpg: expected a mask, found the photo itself"),
+        ({"photo": "missing.jpg", "--coarse": "nothing"}, "missing.jpg: cannot be read"),
         ({"photo": "text.jpg"}, "text.jpg: expected a JPEG"),
         ({"--out": "out.heic"}, "out.heic: expected a name that ends in"),
         ({"--out": "photo.jpg"}, "photo.jpg: expected another file than the photo"),
@@ -117,6 +144,8 @@ def test_an_empty_mask_copies_the_file(folder: Path, work: Path) -> None:
         ({"--steps": "o.png"}, "o.png: expected another file than photo, mask and result"),
         ({"--database": None}, "expected a database or reference photos, found neither"),
         ({"--database": "nowhere"}, "nowhere"),
+        ({"--reference": "photo.jpg"}, "expected a database or reference photos to borrow from"),
+        ({"--reference": "lost.jpg", "--database": None}, "lost.jpg: cannot be read"),
         ({"--coarse": "nothing"}, "nothing: expected a file or a shipped name"),
     ],
 )

@@ -229,6 +229,15 @@ def test_a_photo_given_as_mask_is_refused(tmp_path: Path) -> None:
                 mask_of(Image.fromarray(picture), black_holes=black_holes)
 
 
+def test_a_grey_photo_given_as_mask_is_refused_but_not_a_mask_with_soft_edges() -> None:
+    for black_holes in (False, True):
+        with pytest.raises(ImageError, match=r"found mostly shades of grey$"):
+            mask_of(Image.fromarray(FACE).convert("L"), black_holes=black_holes)
+    across = np.abs(np.arange(64)[:, None] - np.arange(64)) * 12.0
+    soft = Image.fromarray(across.clip(0, 255).astype(np.uint8))
+    np.testing.assert_array_equal(mask_of(soft), across >= 128)
+
+
 def test_a_mask_may_have_as_much_colour_as_compression_makes(tmp_path: Path) -> None:
     mask = np.zeros((80, 80, 3), np.uint8)
     mask[20:50, 30:60] = 255

@@ -229,9 +229,15 @@ def test_similar_photos_are_those_that_the_coarse_picture_finds(
     assert found.ids.tolist() == [[3]]
 
 
-def test_references_take_the_place_of_the_database(folder: Path, photo: Any, mask: Any) -> None:
+def test_references_take_the_place_of_the_database(
+    folder: Path, photo: Any, mask: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     chosen = [folder / "photos" / f"{i}.png" for i in (6, 2)]
     paint = load(folder, 1, references=chosen)
+    faceless = [path for path in chosen if surest_face(decode(path), default_finder()) is None]
+    told = [f"{path}: no face was found, the square in its middle is taken" for path in faceless]
+    assert caplog.messages == told
+    assert faceless
     result = paint(photo, mask)
     assert set(paint.names(result.ids.flatten())) <= set(map(str, chosen))
     own = decode(chosen[int(result.ids[0, 0])])

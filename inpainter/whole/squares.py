@@ -15,6 +15,8 @@ _CLOSER: Final = 0.9  # of a face's side: larger squares would show no more than
 _RIM: Final = 0.02  # of a face's square, where too little is seen around a pixel
 _NEAR: Final = 9  # pixels: holes that lie closer are painted together
 _BESIDE: Final = 1.5  # sides from a face's middle
+_WIDER: Final = np.ones((4, 4), np.uint8)
+"""Does not fit into lines of three pixels, of any direction."""
 _DEEP: Final = 0.1  # of a square's side is a hole thick that networks fill with a smudge
 
 
@@ -31,6 +33,7 @@ class Square(NamedTuple):
         thick: the diameter of the largest circle in the hole at its own pixels, in the photo's; a
             circle may reach beyond the photo. 0 for faces.
         deep: whether its hole is thick and not beside a face: the photo itself fills it best.
+        thin: whether its hole is nowhere wider than three pixels: filled smoothly, it is closest.
     """
 
     frame: Frame
@@ -40,6 +43,12 @@ class Square(NamedTuple):
     again: bool = False
     thick: float = 0.0
     deep: bool = False
+    thin: bool = False
+
+    @property
+    def filled(self) -> bool:
+        """Whether no network is needed for it."""
+        return self.deep or self.thin
 
 
 def plan(
@@ -57,9 +66,13 @@ def plan(
         ours: for our own network. What is painted with a face is painted again in such squares,
             last, where they are smaller than the face's: where 23 faces of 111 to 314 pixels were
             scratched, they are a quarter nearer to the truth so, and have nine tenths of its
-            sharpness, not six. And squares of deep holes are marked so.
+            sharpness, not six. Squares of deep holes are marked so, and those of thin ones, which
+            come first.
     """
+    thin = _of_thin(hole, size) if ours else []
     rest = hole.copy()
+    for square in thin:
+        rest[square.box] &= ~square.own
     squares = _of_faces(rest, faces)
     for square in squares:
         rest[square.box] &= ~square.own
@@ -67,7 +80,7 @@ def plan(
     if not ours:
         return [*squares, *others]
     others = [s._replace(deep=_is_deep(s, faces, size)) for s in others]
-    return [*squares, *others, *_closer(squares, hole.shape, size)]
+    return [*thin, *squares, *others, *_closer(squares, hole.shape, size)]
 
 
 def _is_deep(square: Square, faces: Sequence[Frame], size: int) -> bool:
@@ -77,6 +90,18 @@ def _is_deep(square: Square, faces: Sequence[Frame], size: int) -> bool:
     away = [(middle - face.centre) / face.side for face in faces]
     beside = any(max(abs(place.real), abs(place.imag)) < _BESIDE for place in away)
     return not beside and square.thick >= _DEEP * max(abs(square.frame.side), size)
+
+
+def _of_thin(hole: NDArray[np.bool_], size: int) -> list[Square]:
+    """Squares for what is at most three pixels wide, and not the ragged edge of a larger hole."""
+    if not hole.any():
+        return []
+    box = wider(box_of(hole), len(_WIDER), hole.shape)
+    wide = cv2.morphologyEx(hole[box].view(np.uint8), cv2.MORPH_OPEN, _WIDER)
+    thin = hole[box] & ~cv2.dilate(wide, np.ones((_NEAR, _NEAR), np.uint8)).view(np.bool_)
+    corner, side = (box[1].start, box[0].start), _side(size, 0, hole.shape, size)
+    tiles = _tiles(thin, np.zeros(thin.shape, np.float32), corner, side, hole.shape)
+    return [tile._replace(thin=True) for tile in _joined(tiles)]
 
 
 def _closer(squares: Sequence[Square], shape: tuple[int, ...], size: int) -> Iterator[Square]:

@@ -13,7 +13,7 @@ from ..losses import composite
 from .canvas import Canvas
 from .frames import Frame, cut_hole
 from .itself import paste_itself
-from .paste import match_border, paste
+from .paste import match_border, paste, paste_smooth
 from .quiet import Shown
 from .squares import Square
 from .tone import tone_of
@@ -54,7 +54,7 @@ class Result:
         ids: (P, K), their ids in the database.
         moved: (P,) bool: deep holes that were filled with the photo itself, moved. There the coarse
             picture is a smooth one, and nothing is borrowed: neighbors are white, scores NaN and
-            ids -1.
+            ids -1. So it is in lines of up to three pixels, which are filled smoothly.
         frames: where each square lies in the upright photo.
     """
 
@@ -117,12 +117,16 @@ class Work:
         paste(canvas.pixels, canvas.white, square.frame, whole, own, unknown, self.rng)
         self._finish(turn, hole, painted)
 
-    def move(self, turn: int, size: int, k: int) -> None:
-        """Fill a deep square with the photo itself."""
+    def fill(self, turn: int, size: int, k: int) -> None:
+        """Fill a square without networks: a thin one smoothly, a deep one with the photo itself."""
         square, canvas = self.squares[turn], self.canvas
         picture, hole = self.look(turn, size)
-        paste_itself(canvas.pixels, canvas.white, square, self._unknown(turn), self.barred)
-        self._shown.renew((square.box, square.own), self._unknown(turn))
+        own, unknown = (square.box, square.own), self._unknown(turn)
+        if square.thin:
+            paste_smooth(canvas.pixels, canvas.white, own, unknown)
+        else:
+            paste_itself(canvas.pixels, canvas.white, square, unknown, self.barred)
+        self._shown.renew(own, unknown)
         filled = self._seen(square.frame, size)
         photo, neighbors = composite(filled, picture, hole), torch.ones(k, 3, size, size)
         scores, nothing = torch.full((k,), torch.nan), torch.full((k,), -1)

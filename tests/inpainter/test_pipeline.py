@@ -287,6 +287,20 @@ def test_other_auxiliaries_depend_on_the_seed_alone(
     assert not torch.equal(neighbors(0), neighbors(1))
 
 
+def test_thin_lines_need_no_network(photo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    paint = painter(FACE, network=tiny_copy)
+    mask = np.zeros((96, 96), np.bool_)
+    mask[:, 40:43] = mask[70, 5:90] = True
+    monkeypatch.setattr(Inpainter, "paint", None)
+    result = paint(photo, mask)
+    painted = np.asarray(result.photo, float)
+    np.testing.assert_array_equal(painted[~mask], photo[~mask])
+    error = np.abs(painted - photo)[mask].mean()
+    assert error < 0.5 * np.abs(np.median(photo, axis=(0, 1)) - photo)[mask].mean()
+    assert len(result.frames) == len(result.painted) == 1
+    assert not result.moved.any()
+
+
 def test_an_empty_mask_leaves_the_photo_untouched(photo: Any) -> None:
     result = painter(FACE)(photo, np.zeros((96, 96), np.bool_))
     np.testing.assert_array_equal(result.photo, photo)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -5,7 +7,7 @@ from scipy.ndimage import gaussian_filter
 
 from simpaint.inpainter.whole.frames import Floats, Frame
 from simpaint.inpainter.whole.membrane import membrane
-from simpaint.inpainter.whole.paste import match_border, paste
+from simpaint.inpainter.whole.paste import match_border, paste, paste_smooth
 
 
 def disc(side: int, radius: float) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
@@ -55,14 +57,24 @@ def test_a_shifted_painting_meets_the_photo_all_around() -> None:
     assert np.abs(painted - photo)[hole].max() > 0.1
 
 
-def test_outlines_at_the_border_are_not_pasted() -> None:
-    photo = np.full((64, 64, 3), 0.6, np.float32)
-    hole = disc(64, 16)
-    painted = photo.copy()
-    rim = hole & ~disc(64, 15)
-    painted[rim] = 0.1
-    outline = match_border(painted, photo, hole)
-    assert np.abs(outline - photo).max() < 0.01
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_a_smooth_filling_goes_on_with_slopes_and_writes_its_own_pixels_alone(dtype: type) -> None:
+    white = 1.0 if dtype == np.float32 else float(np.iinfo(dtype).max)
+    rows, columns = np.mgrid[:50, :60] / 60
+    slopes = np.stack([rows, columns, rows * columns], axis=-1)
+    photo: np.ndarray[tuple[int, ...], np.dtype[Any]] = (slopes * white).astype(dtype)
+    unknown = np.zeros((50, 60), np.bool_)
+    unknown[:, 20:23] = unknown[40:, 30:] = True  # the latter is not known either, nor asked for
+    canvas = np.where(unknown[..., None], np.asarray(white, dtype), photo)
+    before = canvas.copy()
+    own = np.zeros((47, 3), np.bool_)
+    own[:45] = True
+    paste_smooth(canvas, white, ((slice(3, 50), slice(20, 23)), own), unknown)
+    written = np.zeros_like(unknown)
+    written[3:48, 20:23] = True
+    np.testing.assert_array_equal(canvas[~written], before[~written])
+    error = np.abs(canvas.astype(float) - photo.astype(float))[written] / white
+    assert error.max() < 0.01
 
 
 @pytest.mark.parametrize(("scale", "sigma"), [(1, 0.0), (1, 0.8), (3, 0.0), (3, 1.0)])

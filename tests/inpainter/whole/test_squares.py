@@ -159,6 +159,42 @@ def test_what_no_smaller_square_shows_is_painted_once() -> None:
     assert not any(s.again for s in plan(hole, [Frame(150 + 150j, 600 + 0j)], 128, ours=True))
 
 
+@pytest.mark.parametrize("way", [(600, 0), (0, 500), (450, 450), (600, 211)])
+def test_lines_of_three_pixels_are_thin_in_any_direction_and_come_first(
+    way: tuple[int, int],
+) -> None:
+    drawn = np.zeros((700, 700), np.uint8)
+    cv2.line(drawn, (20, 30), (20 + way[0], 30 + way[1]), 1, 2)  # OpenCV's 2 are up to 3
+    drawn[500, 500] = 1  # a speck
+    hole = drawn.view(np.bool_)
+    squares = plan(hole, [Frame(0j, 700 + 0j)], 128, ours=True)  # in a face, too
+    assert all(square.thin and square.filled for square in squares)
+    np.testing.assert_array_equal(owners(squares, hole.shape), hole)
+    assert not any(square.thin for square in plan(hole, [], 128))  # Sim-K paints all of it
+    hole[300:340, 600:604] = True  # four pixels
+    first, others = [], plan(hole, [], 128, ours=True)
+    while others[0].thin:
+        first.append(others.pop(0))
+    assert not any(square.thin for square in others)
+    assert sum(square.own.sum() for square in others) == 160
+    np.testing.assert_array_equal(owners([*first, *others], hole.shape), hole)
+
+
+def test_ragged_edges_of_a_larger_hole_are_not_thin() -> None:
+    rng = np.random.default_rng(0)
+    hole = np.zeros((300, 300), np.bool_)
+    for row in range(100, 180):
+        hole[row, 100 - rng.integers(4) : 200 + rng.integers(4)] = True
+    assert not any(square.thin for square in plan(hole, [], 128, ours=True))
+
+
+def test_thousands_of_specks_share_squares() -> None:
+    hole = np.random.default_rng(0).random((1000, 1500)) < 0.001
+    squares = plan(hole, [], 128, ours=True)
+    assert len(squares) <= 6 * 8
+    np.testing.assert_array_equal(owners(squares, hole.shape), hole)
+
+
 def test_deep_holes_are_thick_and_not_beside_a_face() -> None:
     hole = np.zeros((600, 900), np.bool_)
     hole[300:304, 20:200] = True  # a scratch

@@ -68,6 +68,22 @@ def test_what_is_unknown_beside_a_hole_tells_nothing() -> None:
     )
 
 
+@pytest.mark.parametrize("side", ["above", "below", "left", "right"])
+def test_a_shred_of_what_was_removed_does_not_spread(side: str) -> None:
+    truth, hole = photo(), square(4, 4, 10)
+    shred = {
+        "above": np.s_[2:4, 6:9],
+        "below": np.s_[14:16, 6:9],
+        "left": np.s_[6:9, 2:4],
+        "right": np.s_[6:9, 14:16],
+    }[side]
+    left = truth.copy()
+    left[shred] = 5.0
+    labels = np.zeros((SIDE, SIDE), np.int64)
+    _, soft = filled(seen(left, hole), [(0, 20)], labels)
+    np.testing.assert_allclose(soft[hole], truth[hole], atol=0.05)
+
+
 @pytest.mark.parametrize("light", [0.0, 0.3])
 def test_where_nothing_is_met_a_copy_keeps_its_colours(light: float) -> None:
     truth = photo() + np.float32(light)

@@ -15,8 +15,7 @@ _CLOSER: Final = 0.9  # of a face's side: larger squares would show no more than
 _RIM: Final = 0.02  # of a face's square, where too little is seen around a pixel
 _NEAR: Final = 9  # pixels: holes that lie closer are painted together
 _BESIDE: Final = 1.5  # sides from a face's middle
-_WIDER: Final = np.ones((4, 4), np.uint8)
-"""Does not fit into lines of three pixels, of any direction."""
+_WIDER: Final = 4  # pixels: a square of so many fits into no line of three, of any direction
 _DEEP: Final = 0.1  # of a square's side is a hole thick that networks fill with a smudge
 
 
@@ -96,9 +95,10 @@ def _of_thin(hole: NDArray[np.bool_], size: int) -> list[Square]:
     """Squares for what is at most three pixels wide, and not the ragged edge of a larger hole."""
     if not hole.any():
         return []
-    box = wider(box_of(hole), len(_WIDER), hole.shape)
-    wide = cv2.morphologyEx(hole[box].view(np.uint8), cv2.MORPH_OPEN, _WIDER)
-    thin = hole[box] & ~cv2.dilate(wide, np.ones((_NEAR, _NEAR), np.uint8)).view(np.bool_)
+    box = wider(box_of(hole), _WIDER, hole.shape)
+    wide = cv2.erode(hole[box].view(np.uint8), np.ones((_WIDER, _WIDER), np.uint8))
+    beside = np.ones((_WIDER + _NEAR, _WIDER + _NEAR), np.uint8)
+    thin = hole[box] & ~cv2.dilate(wide, beside).view(np.bool_)
     corner, side = (box[1].start, box[0].start), _side(size, 0, hole.shape, size)
     tiles = _tiles(thin, np.zeros(thin.shape, np.float32), corner, side, hole.shape)
     return [tile._replace(thin=True) for tile in _joined(tiles)]

@@ -207,8 +207,10 @@ def _say_result(
     if not squares:
         click.echo(f"{out}: no pixel of the mask is white, the photo is untouched")
         return
-    copied = sum(square["moved"] for square in squares)
-    told = f", {copied} of them with the photo itself" if copied else ""
+    moved = [bool(square["neighbors"]) for square in squares if square["moved"]]
+    places, alone = moved.count(True), moved.count(False)
+    told = f", {places} of them with photos of the same place" if places else ""
+    told += f", {alone} of them with the photo itself" if alone else ""
     click.echo(f"{out}: {_squares(len(squares))} painted{told}")
     borrowed: dict[str, list[float]] = {}
     for neighbor in (one for square in squares for one in square["neighbors"]):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import Final, get_args
 
 import numpy as np
 import torch
@@ -32,9 +32,12 @@ from .painters import (
 from .whole.canvas import Canvas, Mask, Photo, open_canvas
 from .whole.each import for_each
 from .whole.find_faces import FaceFinder, default_finder, find_faces, people
+from .whole.places import Place, find_places
 from .whole.similar import Auxiliary, Chosen, Noise, Similar, from_database
-from .whole.squares import plan
+from .whole.squares import Square, plan
 from .whole.work import Painted, Result, Work
+
+_MOSTLY: Final = 0.9  # of a hole is shown by photos of the same place, which then fill it
 
 
 class Inpainter:
@@ -293,10 +296,27 @@ class Inpainter:
         # Sim-K does not look at a coarse picture, and paints all alone, as in the paper.
         ours = isinstance(self._network, CopyUNet)
         squares = plan(hole, faces, self.size, ours=ours)
+        places: list[Place] = []
+        if ours and self.k and self._similar and any(map(_may_be_copied, squares)):
+            wholes = self._similar.whole(photo)
+            places = find_places(photo, hole, wholes, self._finder, self.k)
+            squares = [_copied(square, places) for square in squares]
         barred = np.zeros_like(hole)
-        if any(square.deep for square in squares):
+        if any(square.copied for square in squares):
             barred = people(photo, hole, self._finder)
-        return Work(canvas, squares, barred, canvas.rng(self.seed), pictures=pictures)
+        return Work(canvas, squares, barred, places, canvas.rng(self.seed), pictures=pictures)
+
+
+def _may_be_copied(square: Square) -> bool:
+    return not (square.face or square.again or square.thin)
+
+
+def _copied(square: Square, places: Sequence[Place]) -> Square:
+    """A square that is filled with copies where other photos show what stood there."""
+    if not (places and _may_be_copied(square)):
+        return square
+    shown = np.any([place.shown(square.box)[square.own] for place in places], axis=0)
+    return square._replace(copied=square.copied or shown.mean() > _MOSTLY)
 
 
 def _expect_size_and_seed(size: int, seed: int) -> None:

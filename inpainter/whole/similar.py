@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Sequence
+from math import nan
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import numpy as np
 import torch
@@ -19,11 +20,14 @@ from ...index_build.store import all_rows
 from ...retrieval.database import ImageDatabase
 from ...retrieval.retriever import Retrieved, Retriever, describe_pictures
 from .find_faces import FaceFinder, surest_face
+from .places import Whole
 from .portraits import portrait
 
 _logger = logging.getLogger(__name__)
 
 Auxiliary = Literal["database", "random", "noise"]
+
+_CANDIDATES: Final = 8  # photos that may show the same place
 
 
 class Similar(Protocol):
@@ -36,6 +40,9 @@ class Similar(Protocol):
             coarse: (B, 3, S, S) in [0, 1], coarsely filled.
             rngs: one for each picture.
         """
+
+    def whole(self, photo: Pixels) -> list[Whole]:
+        """Photos that may show the same place as one without holes, uint8 RGB (H, W, 3)."""
 
     def names(self, ids: Sequence[int]) -> list[str]:
         """What the photos that were chosen are called; none for noise."""
@@ -50,6 +57,11 @@ class MostSimilar:
     def __call__(self, coarse: Tensor, rngs: Sequence[np.random.Generator]) -> Retrieved:  # noqa: ARG002
         """See `Similar`."""
         return self._retriever(coarse)
+
+    def whole(self, photo: Pixels) -> list[Whole]:
+        """See `Similar`."""
+        found = self._retriever.whole(photo, _CANDIDATES)
+        return [Whole(number, score, one) for one, score, number in zip(*found, strict=True)]
 
     def names(self, ids: Sequence[int]) -> list[str]:
         """Paths of the photos."""
@@ -76,6 +88,10 @@ class AnyPhotos:
         scores = torch.full(ids.shape, torch.nan)
         return Retrieved(tensor.view(*ids.shape, *tensor.shape[1:]), scores, torch.from_numpy(ids))
 
+    def whole(self, photo: Pixels) -> list[Whole]:  # noqa: ARG002
+        """None: any photos show other places."""
+        return []
+
     def names(self, ids: Sequence[int]) -> list[str]:
         """Paths of the photos."""
         return self._database.paths(ids)
@@ -93,6 +109,10 @@ class Noise:
         photos = torch.from_numpy(np.stack([rng.random(shape, np.float32) for rng in rngs]))
         scores = torch.full(photos.shape[:2], torch.nan)
         return Retrieved(photos, scores, torch.arange(self._k).expand(scores.shape))
+
+    def whole(self, photo: Pixels) -> list[Whole]:  # noqa: ARG002
+        """None."""
+        return []
 
     def names(self, ids: Sequence[int]) -> list[str]:
         """Noise has no names."""
@@ -136,6 +156,11 @@ class Chosen:
         scores, places = (queries @ self._vectors.T).topk(self._k, dim=1)  # (B, K)
         return Retrieved(self._photos[places], scores, places)
 
+    def whole(self, photo: Pixels) -> list[Whole]:  # noqa: ARG002
+        """All of them."""
+        photos = enumerate(map(decode, self._paths))
+        return [Whole(number, nan, one, chosen=True) for number, one in photos]
+
     def names(self, ids: Sequence[int]) -> list[str]:
         """Paths of the photos."""
         return [str(self._paths[i]) for i in ids]
@@ -175,6 +200,10 @@ def _portrait(path: Path, finder: FaceFinder, size: int) -> Pixels:
     photo = decode(path)
     frame = surest_face(photo, finder)
     if frame is None:
-        _logger.warning("%s: no face was found, the square in its middle is taken", path)
+        _logger.warning(
+            "%s: no face was found: something is borrowed only where it shows the same place, or "
+            "of the square in its middle",
+            path,
+        )
         return square(photo, size)
     return portrait(photo, frame, size)

@@ -31,7 +31,8 @@ class Square(NamedTuple):
             picture.
         thick: the diameter of the largest circle in the hole at its own pixels, in the photo's; a
             circle may reach beyond the photo. 0 for faces.
-        deep: whether its hole is thick and not beside a face: the photo itself fills it best.
+        copied: whether it is filled with copies: of the photo itself, where its hole is thick and
+            not beside a face, or of another photo of the same place.
         thin: whether its hole is nowhere wider than three pixels: filled smoothly, it is closest.
     """
 
@@ -41,13 +42,13 @@ class Square(NamedTuple):
     face: bool = False
     again: bool = False
     thick: float = 0.0
-    deep: bool = False
+    copied: bool = False
     thin: bool = False
 
     @property
     def filled(self) -> bool:
         """Whether no network is needed for it."""
-        return self.deep or self.thin
+        return self.copied or self.thin
 
 
 def plan(
@@ -78,7 +79,7 @@ def plan(
     others = _of_rest(rest, size)
     if not ours:
         return [*squares, *others]
-    others = [s._replace(deep=_is_deep(s, faces, size)) for s in others]
+    others = [s._replace(copied=_is_deep(s, faces, size)) for s in others]
     return [*thin, *squares, *others, *_closer(squares, hole.shape, size)]
 
 

@@ -1,5 +1,6 @@
 """A photo with a hole, at the scale at which it is looked at."""
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple, TypeVar
 
 import cv2
@@ -15,6 +16,18 @@ _Kind = TypeVar("_Kind", bound=np.generic)
 _WHOLE: Final = 0.999  # of a reduced pixel is known
 
 
+class Laid(NamedTuple):
+    """Another photo, laid over this one.
+
+    Attributes:
+        photo: (h, w, 3) in [0, 1], or a little beyond.
+        closed: (h, w), where it shows nothing, or nothing that is to be copied.
+    """
+
+    photo: Floats
+    closed: Holes
+
+
 class View(NamedTuple):
     """A photo with a hole at some scale.
 
@@ -24,6 +37,7 @@ class View(NamedTuple):
         hole: (h, w), what to fill.
         unknown: (h, w), the hole included.
         closed: (h, w), what is not to be copied.
+        laid: other photos over this one.
     """
 
     photo: Floats
@@ -31,9 +45,17 @@ class View(NamedTuple):
     hole: Holes
     unknown: Holes
     closed: Holes
+    laid: tuple[Laid, ...] = ()
 
 
-def view(photo: Floats, hole: Holes, unknown: Holes, barred: Holes, scale: float) -> View:
+def view(
+    photo: Floats,
+    hole: Holes,
+    unknown: Holes,
+    barred: Holes,
+    scale: float,
+    laid: Sequence[Laid] = (),
+) -> View:
     """Reduce a photo.
 
     Args:
@@ -42,6 +64,7 @@ def view(photo: Floats, hole: Holes, unknown: Holes, barred: Holes, scale: float
         unknown: (H, W), the hole included.
         barred: (H, W): what is known, but not to be copied.
         scale: at most 1.
+        laid: other photos over this one.
     """
     shape = tuple(max(1, round(length * scale)) for length in hole.shape)
     known = ~unknown
@@ -54,8 +77,14 @@ def view(photo: Floats, hole: Holes, unknown: Holes, barred: Holes, scale: float
         smooth=resized(photo, shape),
         hole=inside,
         unknown=missing,
-        closed=missing | (resized(barred.astype(np.float32), shape) > 0),
+        closed=missing | _touched(barred, shape),
+        laid=tuple(Laid(resized(one.photo, shape), _touched(one.closed, shape)) for one in laid),
     )
+
+
+def _touched(closed: Holes, shape: tuple[int, ...]) -> Holes:
+    """The pixels of a smaller picture in which some of (H, W) lies."""
+    return np.asarray(resized(closed.astype(np.float32), shape) > 0)
 
 
 def resized(values: Floats, shape: tuple[int, ...]) -> Floats:

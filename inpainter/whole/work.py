@@ -1,5 +1,6 @@
 """One photo being painted, square by square, and what became of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,9 +12,10 @@ from torch import Tensor
 from ...data.rasters import Stored
 from ..losses import composite
 from .canvas import Canvas
+from .copying import paste_copies
 from .frames import Frame, cut_hole
-from .itself import paste_itself
 from .paste import match_border, paste, paste_smooth
+from .places import Place
 from .quiet import Shown
 from .squares import Square
 from .tone import tone_of
@@ -52,9 +54,10 @@ class Result:
         neighbors: (P, K, 3, S, S), what was borrowed from.
         scores: (P, K), their cosines to the coarse pictures.
         ids: (P, K), their ids in the database.
-        moved: (P,) bool: deep holes that were filled with the photo itself, moved. There the coarse
-            picture is a smooth one, and nothing is borrowed: neighbors are white, scores NaN and
-            ids -1. So it is in lines of up to three pixels, which are filled smoothly.
+        moved: (P,) bool: squares that were filled with copies: of photos of the same place, which
+            ids name, or of the photo itself. There the coarse picture is a smooth one, and where
+            nothing is borrowed neighbors are white, scores NaN and ids -1. So it is in lines of up
+            to three pixels, which are filled smoothly.
         frames: where each square lies in the upright photo.
     """
 
@@ -77,11 +80,13 @@ class Work:
         canvas: Canvas,
         squares: list[Square],
         barred: NDArray[np.bool_],
+        places: Sequence[Place],
         rng: np.random.Generator,
         *,
         pictures: bool,
     ) -> None:
-        self.canvas, self.squares, self.barred, self.rng = canvas, squares, barred, rng
+        self.canvas, self.squares, self.rng = canvas, squares, rng
+        self.barred, self.places = barred, places
         self._tone = tone_of(canvas.pixels, canvas.white, ~canvas.hole)
         self._shown = Shown(canvas)
         self._again = np.zeros_like(canvas.hole)  # what is painted, but will be again
@@ -118,19 +123,25 @@ class Work:
         self._finish(turn, hole, painted)
 
     def fill(self, turn: int, size: int, k: int) -> None:
-        """Fill a square without networks: a thin one smoothly, a deep one with the photo itself."""
+        """Fill a square without networks: a thin one smoothly, others with copies."""
         square, canvas = self.squares[turn], self.canvas
         picture, hole = self.look(turn, size)
         own, unknown = (square.box, square.own), self._unknown(turn)
+        neighbors = torch.ones(k, 3, size, size)
+        scores, ids = torch.full((k,), torch.nan), torch.full((k,), -1)
         if square.thin:
             paste_smooth(canvas.pixels, canvas.white, own, unknown)
         else:
-            paste_itself(canvas.pixels, canvas.white, square, unknown, self.barred)
+            took = paste_copies(
+                canvas.pixels, canvas.white, square, unknown, self.barred, self.places, self._tone
+            )
+            for number, place in enumerate(took):
+                neighbors[number] = torch.from_numpy(place.cut(square.frame, size)).permute(2, 0, 1)
+                scores[number], ids[number] = place.whole.score, place.whole.number
         self._shown.renew(own, unknown)
         filled = self._seen(square.frame, size)
-        photo, neighbors = composite(filled, picture, hole), torch.ones(k, 3, size, size)
-        scores, nothing = torch.full((k,), torch.nan), torch.full((k,), -1)
-        self._finish(turn, hole, Painted(photo, picture, neighbors, scores, nothing, filled))
+        photo = composite(filled, picture, hole)
+        self._finish(turn, hole, Painted(photo, picture, neighbors, scores, ids, filled))
 
     def _finish(self, turn: int, hole: Tensor, painted: Painted) -> None:
         square = self.squares[turn]
@@ -162,6 +173,6 @@ class Work:
             neighbors,
             scores,
             ids.view(count, k),
-            torch.tensor([square.deep for square in self.squares], dtype=torch.bool),
+            torch.tensor([square.copied for square in self.squares], dtype=torch.bool),
             tuple(square.frame for square in self.squares),
         )

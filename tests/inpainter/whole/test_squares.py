@@ -200,12 +200,12 @@ def test_deep_holes_are_thick_and_not_beside_a_face() -> None:
     hole[300:304, 20:200] = True  # a scratch
     hole[100:200, 500:580] = True  # a stranger
     squares = plan(hole, [], 128, ours=True)
-    assert {s.frame.centre.real > 400 for s in squares if s.deep} == {True}
-    assert {s.frame.centre.real > 400 for s in squares if not s.deep} == {False}
-    assert not any(s.deep for s in plan(hole, [], 128))  # Sim-K paints all of it
+    assert {s.frame.centre.real > 400 for s in squares if s.copied} == {True}
+    assert {s.frame.centre.real > 400 for s in squares if not s.copied} == {False}
+    assert not any(s.copied for s in plan(hole, [], 128))  # Sim-K paints all of it
     far, near = Frame(100 + 250j, 100 + 0j), Frame(450 + 150j, 80 + 0j)
-    assert any(s.deep for s in plan(hole, [far], 128, ours=True))
-    assert not any(s.deep for s in plan(hole, [far, near], 128, ours=True))
+    assert any(s.copied for s in plan(hole, [far], 128, ours=True))
+    assert not any(s.copied for s in plan(hole, [far, near], 128, ours=True))
 
 
 def test_no_tile_at_the_edge_of_a_deep_hole_is_left_to_networks() -> None:
@@ -214,7 +214,7 @@ def test_no_tile_at_the_edge_of_a_deep_hole_is_left_to_networks() -> None:
     bar = np.zeros((640, 640), np.bool_)
     bar[100:170, 50:550] = True
     for hole in (cross, bar):
-        assert all(square.deep for square in plan(hole, [], 128, ours=True))
+        assert all(square.copied for square in plan(hole, [], 128, ours=True))
 
 
 def test_scratches_that_meet_a_deep_hole_are_left_to_networks() -> None:
@@ -222,7 +222,7 @@ def test_scratches_that_meet_a_deep_hole_are_left_to_networks() -> None:
     cv2.circle(drawn, (320, 320), 30, 1, -1)
     cv2.line(drawn, (20, 30), (620, 600), 1, 4)
     squares = plan(drawn.view(np.bool_), [], 128, ours=True)
-    deep = [square for square in squares if square.deep]
+    deep = [square for square in squares if square.copied]
     assert sum(square.own.sum() for square in deep) > np.pi * 29**2
     assert max(abs(square.frame.centre - (320 + 320j)) for square in deep) < 130
     assert len(deep) < len(squares) / 2
@@ -231,4 +231,4 @@ def test_scratches_that_meet_a_deep_hole_are_left_to_networks() -> None:
 def test_nothing_is_deep_in_photos_of_few_pixels() -> None:
     hole = np.zeros((20, 300), np.bool_)
     hole[10, 5:200] = True
-    assert not any(square.deep for square in plan(hole, [], 128, ours=True))
+    assert not any(square.copied for square in plan(hole, [], 128, ours=True))

@@ -11,8 +11,8 @@ from simpaint.data.images import Pixels
 from simpaint.inpainter import Inpainter
 from simpaint.inpainter.whole import squares
 from simpaint.inpainter.whole.boxes import Box
+from simpaint.inpainter.whole.copying import filled_with_copies, paste_copies
 from simpaint.inpainter.whole.frames import Floats, Frame
-from simpaint.inpainter.whole.itself import filled_with_itself, paste_itself
 from simpaint.inpainter.whole.moved import Copies, Labels
 from simpaint.inpainter.whole.squares import Square
 
@@ -41,7 +41,7 @@ def filled(photo: Floats, hole: Holes, barred: Holes | None = None) -> Floats:
     known = np.where(hole[..., None], np.float32(0.5), photo)
     barred = np.zeros_like(hole) if barred is None else barred
     thick = 2 * float(cv2.distanceTransform(hole.view(np.uint8), cv2.DIST_L2, 3).max())
-    return filled_with_itself(known, hole, hole, barred, min(thick, max(hole.shape)))
+    return filled_with_copies(known, hole, hole, barred, min(thick, max(hole.shape)))[0]
 
 
 @pytest.mark.parametrize(("side", "radius", "period"), [(160, 15, (18, 22)), (400, 48, (50, 64))])
@@ -60,7 +60,7 @@ def test_nothing_unknown_is_borrowed() -> None:
     unknown[:, 100:] = unknown[110:] = True
     photo[unknown & ~hole] = (9.0, -9.0, 9.0)
     photo[hole] = 0.5
-    whole = filled_with_itself(photo, hole, unknown, np.zeros_like(hole), 28)
+    whole, _ = filled_with_copies(photo, hole, unknown, np.zeros_like(hole), 28)
     assert -0.1 < whole[hole].min() < whole[hole].max() < 1.1
 
 
@@ -89,7 +89,7 @@ def test_a_speck_that_is_left_of_a_large_hole_is_filled() -> None:
     photo = pattern(400, 400, (50, 64))
     hole = disc(photo.shape, 0.9)
     none = np.zeros_like(hole)
-    whole = filled_with_itself(np.where(hole[..., None], 0, photo), hole, hole, none, 3000)
+    whole, _ = filled_with_copies(np.where(hole[..., None], 0, photo), hole, hole, none, 3000)
     assert np.abs(whole - photo)[hole].max() < 0.1
 
 
@@ -152,8 +152,8 @@ def test_only_a_paintings_own_pixels_are_written(dtype: type[np.generic], white:
     canvas = photo.copy()
     canvas[unknown] = photo.mean()
     before = canvas.copy()
-    square = Square(Frame(0j, 120 + 0j), box, own, thick=28, deep=True)
-    paste_itself(canvas, white, square, unknown, np.zeros_like(unknown))
+    square = Square(Frame(0j, 120 + 0j), box, own, thick=28, copied=True)
+    paste_copies(canvas, white, square, unknown, np.zeros_like(unknown))
     written = np.zeros_like(unknown)
     written[box] = own
     np.testing.assert_array_equal(canvas[~written], before[~written])

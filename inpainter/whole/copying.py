@@ -1,14 +1,16 @@
-"""Deep holes where there is no face, filled with the photo itself, moved.
+"""Deep holes filled with copies: of the photo itself, moved, and of others of the same place.
 
 What the networks paint of a wall, a street or a wood is a smudge in the colours of faces. What a
 hole hides there mostly stands elsewhere in the same photo, at one of a few offsets (He and Sun
 2012, Statistics of Patch Offsets for Image Completion): the photo moved by each of them is a
 picture to borrow from, and each pixel of the hole is taken from that one which continues what is
 around it with the least visible seams. In large holes these are looked for in a reduced photo, and
-then, between the copies nearby, in a larger one.
+then, between the copies nearby, in a larger one. Other photos of the same place, laid over it,
+are copies as well, and better ones: they show what stood there.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, Final
 
 import cv2
@@ -24,9 +26,11 @@ from .membrane import membrane
 from .moved import Copies, Labels
 from .offsets import usual_offsets
 from .paste import write
+from .places import Place
 from .seams import least_seams
 from .squares import Square
-from .views import Holes, View, blurred, enlarged, spread, view
+from .tone import Tone
+from .views import Holes, Laid, View, blurred, enlarged, spread, view
 
 _THICK: Final = 48  # pixels: where a hole is thicker, copies are chosen at a reduced size
 _FINE: Final = 192  # pixels: where it is thicker, seams are drawn and copies blended so
@@ -37,6 +41,7 @@ _LEAST: Final = 1 / 3  # of the hole's thickness: shorter offsets show the hole 
 _SEEN: Final = 0.3  # of the hole must a picture show
 _SEAM: Final = 8.0  # weights of the energy's terms
 _GUIDE: Final = 0.1
+_GUESS: Final = 0.01
 _NO_PICTURE: Final = 1e2  # costs more than any
 _UNKNOWN: Final = 1e3
 _SOFT: Final = 2.0  # reduced pixels: what is smoother counts as colour,
@@ -54,21 +59,28 @@ _FEWEST: Final = 50
 _SQUARE: Final = np.ones((3, 3), np.uint8)
 
 
-def paste_itself(
+def paste_copies(
     canvas: NDArray[Any],
     white: float,
     square: Square,
     unknown: Holes,
     barred: Holes,
-) -> None:
-    """Write moved copies of a photo over the pixels that are a square's own.
+    places: Sequence[Place] = (),
+    tone: Tone | None = None,
+) -> list[Place]:
+    """Write copies over the pixels that are a square's own.
 
     Args:
         canvas: (H, W, 3), changed in place; what is unknown is filled smoothly.
         white: its value of white.
-        square: of a deep hole.
+        square: its hole.
         unknown: (H, W): all pixels that are not known yet, its own ones included.
         barred: (H, W): what else is not to be copied, as people are not.
+        places: other photos of the same place, which know what stood there.
+        tone: of a photo that is not in colours.
+
+    Returns:
+        those of which something was taken, most of the first.
     """
     thick = square.thick
     pad = round(max(_REACH * thick, _LEAST_REACH * max(1.0, thick / _THICK)))
@@ -77,13 +89,28 @@ def paste_itself(
     hole = np.zeros([part.stop - part.start for part in around], np.bool_)
     hole[inner] = square.own
     photo = canvas[around].astype(np.float32) / white
-    filled = filled_with_itself(photo, hole, unknown[around], barred[around], thick)
+    known = ~unknown[around]
+    laid: list[Laid] = []
+    owners: list[int] = []
+    for number, place in enumerate(places):
+        for one in place.over(photo, known, around, square.box):
+            if not one.closed[hole].all():
+                laid.append(one._replace(photo=_in_tone(one.photo, tone)) if tone else one)
+                owners.append(number)
+    filled, taken = filled_with_copies(photo, hole, unknown[around], barred[around], thick, laid)
     write(canvas, white, square.box, square.own, filled[inner])
+    shares = np.bincount(owners, taken, len(places))
+    return [places[number] for number in np.argsort(-shares, kind="stable") if shares[number]]
 
 
-def filled_with_itself(
-    photo: Floats, hole: Holes, unknown: Holes, barred: Holes, thick: float
-) -> Floats:
+def filled_with_copies(
+    photo: Floats,
+    hole: Holes,
+    unknown: Holes,
+    barred: Holes,
+    thick: float,
+    laid: Sequence[Laid] = (),
+) -> tuple[Floats, list[int]]:
     """Fill a hole with moved copies of the photo around it.
 
     Args:
@@ -92,32 +119,39 @@ def filled_with_itself(
         unknown: (H, W), the hole included.
         barred: (H, W): what is known, but not to be borrowed.
         thick: pixels across the hole, or across the one that it is a part of.
+        laid: other photos of the same place.
 
     Returns:
-        (H, W, 3) float32, changed in the hole alone.
+        (H, W, 3) float32, changed in the hole alone, and how many pixels were taken from each of
+        the other photos.
     """
     scale, fine = (min(1.0, most / thick) for most in (_THICK, _FINE))
-    seen = view(photo, hole, unknown, barred, scale)
+    seen = view(photo, hole, unknown, barred, scale, laid)
     offsets, labels = _chosen(seen, max(4, int(_LEAST * thick * scale)))
     if scale < 1:
         rim = _dilated(hole, round(_RIM / scale)) & ~unknown
-        offsets = _at_full_size(photo, unknown, rim, offsets, labels)
-        seen = view(photo, hole, unknown, barred, fine)
+        offsets = _at_full_size(photo, unknown, rim, offsets, labels, laid)
+        seen = view(photo, hole, unknown, barred, fine, laid)
     reduced = np.rint(offsets * np.divide(seen.hole.shape, hole.shape)).astype(np.int64)
-    copies = Copies(seen.photo, seen.smooth, seen.closed, reduced)
+    copies = Copies(seen.photo, seen.smooth, seen.closed, reduced, seen.laid)
     if scale < 1:
         labels = _redrawn(seen, copies, labels)
     shift = spread(shift_of(seen, copies, labels), seen.hole)
     box = box_of(hole)
     labels, shift = _enlarged(labels, shift, box, hole.shape)
-    full = Copies(photo, photo, unknown | barred, offsets)
+    full = Copies(photo, photo, unknown | barred, offsets, laid)
     copied, shown = full.at(box, labels[..., None])
     out: Floats = photo.copy()
     out[box][hole[box]] = (copied[:, :, 0] + shift)[hole[box]]
     missed, around = np.zeros_like(hole), wider(box, 1, hole.shape)
     missed[box] = hole[box] & ~shown[:, :, 0]  # at a copy's edge, where sizes were rounded
     out[around] = membrane(out[around], missed[around])
-    return out
+    taken = [int((labels[hole[box]] == number).sum()) for number in range(len(laid))]
+    return out, taken
+
+
+def _in_tone(picture: Floats, tone: Tone) -> Floats:
+    return tone(torch.from_numpy(picture).permute(2, 0, 1)).permute(1, 2, 0).numpy()
 
 
 def _chosen(seen: View, least: int) -> tuple[Labels, Labels]:
@@ -126,20 +160,23 @@ def _chosen(seen: View, least: int) -> tuple[Labels, Labels]:
     near[wider(box, _LEAST_REACH, seen.hole.shape)] = True
     usual = usual_offsets(seen.photo, seen.closed, near, least)
     size = [part.stop - part.start for part in wider(box, 1, seen.hole.shape)]
-    offsets = np.concatenate([usual, np.multiply(_AROUND, size)])
-    copies = Copies(seen.photo, seen.smooth, seen.closed, offsets)
-    kept: list[int] = []
-    for number in range(len(offsets)):
-        if len(kept) == _PICTURES:
+    others = np.zeros((len(seen.laid), 2), np.int64)
+    offsets = np.concatenate([others, usual, np.multiply(_AROUND, size)])
+    copies = Copies(seen.photo, seen.smooth, seen.closed, offsets, seen.laid)
+    kept = [*range(len(others))]
+    for number in range(len(others), len(offsets)):
+        if len(kept) == len(others) + _PICTURES:
             break
         _, shown = copies.at(box, np.array([[[number]]]))
         if shown[seen.hole[box]].mean() >= _SEEN:
             kept.append(number)
     offsets = offsets[kept]
-    copies = Copies(seen.photo, seen.smooth, seen.closed, offsets)
+    copies = Copies(seen.photo, seen.smooth, seen.closed, offsets, seen.laid)
     every = np.arange(len(kept) + 1)[None, None]
     costs = _rim_costs(seen, copies, every)
-    costs += _GUIDE * _unlike_around(seen, offsets, every)
+    own = every[..., len(others) :]
+    costs[..., len(others) :] += _GUIDE * _unlike_around(seen, offsets, own)
+    costs[..., len(others) :] += _GUESS * (len(others) > 0)
     return offsets, _seamless(seen, copies, every, costs)
 
 
@@ -157,7 +194,7 @@ def _unlike_around(seen: View, offsets: Labels, labels: Labels) -> Floats:
     goes_on[around] = thin_plate(photo, unknown)[0].permute(1, 2, 0).clamp(0, 1).numpy()
     wanted = np.asarray(cv2.GaussianBlur(goes_on, (0, 0), _SOFT), np.float32)
     soft = blurred(seen.photo, known, _SOFT)
-    colours, _ = Copies(soft, wanted, seen.closed, offsets).at(box, labels)
+    colours, _ = Copies(soft, wanted, seen.closed, offsets, seen.laid).at(box, labels)
     ring = wider(box, _RING, seen.hole.shape)
     rough = np.square(soft - blurred(seen.photo, known, _SOFTER))[ring][known[ring]].sum(1)
     usual = _USUAL * rough.mean() if len(rough) else 0.0
@@ -214,7 +251,12 @@ def _seamless(seen: View, copies: Copies, candidates: Labels, costs: Floats) -> 
 
 
 def _at_full_size(
-    photo: Floats, unknown: Holes, rim: Holes, offsets: Labels, labels: Labels
+    photo: Floats,
+    unknown: Holes,
+    rim: Holes,
+    offsets: Labels,
+    labels: Labels,
+    laid: Sequence[Laid],
 ) -> Labels:
     """Offsets (n, 2) of a reduced photo to the pixel, by what is known around the hole.
 
@@ -236,8 +278,9 @@ def _at_full_size(
         there = here + found[label] + tries[:, None]  # (tries, points, 2)
         inside = ((there >= 0) & (there < rim.shape)).all(2)
         rows, columns = np.moveaxis(np.where(inside[..., None], there, 0), 2, 0)
-        seen = inside & ~unknown[rows, columns]
-        off = np.square(photo[rows, columns] - photo[tuple(here.T)]).sum(2) * seen
+        copied, closed = laid[label] if label < len(laid) else (photo, unknown)
+        seen = inside & ~closed[rows, columns]
+        off = np.square(copied[rows, columns] - photo[tuple(here.T)]).sum(2) * seen
         counts = seen.sum(1)
         means = np.where(counts >= _FEWEST, off.sum(1) / np.maximum(counts, 1), np.inf)
         found[label] += tries[np.argmin(means)]

@@ -1,0 +1,145 @@
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from skimage import data
+
+from simpaint.data.images import Pixels
+from simpaint.inpainter.whole.copying import paste_copies
+from simpaint.inpainter.whole.frames import Frame
+from simpaint.inpainter.whole.places import Place, Whole, find_places
+from simpaint.inpainter.whole.squares import plan
+from simpaint.inpainter.whole.tone import tone_of
+
+from ..tiny import Told
+
+Holes = NDArray[np.bool_]
+NAN = float("nan")
+
+
+def pixels(photo: Any) -> Pixels:  # noqa: ANN401 - scikit-image has no types
+    found = np.asarray(photo, np.uint8)
+    return found if found.ndim == 3 else np.repeat(found[..., None], 3, 2)
+
+
+def found(photo: Pixels, hole: Holes, *others: Pixels, chosen: bool = False) -> list[Place]:
+    wholes = (Whole(number, NAN, other, chosen) for number, other in enumerate(others))
+    known = np.where(hole[..., None], np.uint8(128), photo)
+    return find_places(known, hole, wholes, Told(), most=3)
+
+
+def painted(photo: Pixels, hole: Holes, places: list[Place]) -> tuple[Pixels, list[Place]]:
+    canvas = np.where(hole[..., None], np.uint8(128), photo)
+    used: list[Place] = []
+    for square in plan(hole, [], 128, ours=True):
+        tone = tone_of(photo, 255, ~hole)
+        used += paste_copies(canvas, 255, square, hole, np.zeros_like(hole), places, tone)
+    np.testing.assert_array_equal(canvas[~hole], photo[~hole])
+    return canvas, used
+
+
+def off(one: Pixels, other: Pixels, where: Holes) -> float:
+    return float(np.abs(one.astype(int) - other)[where].mean())
+
+
+def test_a_place_is_known_again_from_another_place_and_others_are_not(
+    table: Pixels, beside: Pixels, hole: Holes
+) -> None:
+    photos: Any = data
+    wall, face, park = (pixels(one()) for one in (photos.brick, photos.astronaut, photos.camera))
+    (place,) = found(table, hole, wall, face, beside, park)
+    assert place.whole.number == 2
+    assert place.whole.photo is beside
+
+
+def test_what_stood_in_a_hole_is_taken_from_a_photo_of_the_same_place(
+    table: Pixels, beside: Pixels, hole: Holes
+) -> None:
+    alone, nothing = painted(table, hole, [])
+    whole, used = painted(table, hole, found(table, hole, beside))
+    assert nothing == []
+    assert [place.whole.number for place in used] == [0]
+    assert off(alone, table, hole) > 20
+    assert off(whole, table, hole) < 5
+
+
+def test_the_surest_photos_of_a_place_are_kept(table: Pixels, beside: Pixels, hole: Holes) -> None:
+    part, tiny = beside[:, :420], cv2.resize(beside, None, fx=0.5, fy=0.5)
+    places = found(table, hole, part, pixels(tiny), beside, beside[:, 160:])
+    assert places[0].whole.number == 2
+    assert {place.whole.number for place in places} == {0, 2, 3}
+
+
+def test_the_photo_itself_stored_twice_is_not_borrowed_from(table: Pixels, hole: Holes) -> None:
+    _, stored = cv2.imencode(".jpg", table, [cv2.IMWRITE_JPEG_QUALITY, 80])
+    smaller = pixels(cv2.resize(np.asarray(cv2.imdecode(stored, cv2.IMREAD_COLOR)), (480, 320)))
+    assert found(table, hole, table, smaller) == []
+    assert len(found(table, hole, table, smaller, chosen=True)) == 2  # who chose it knows
+    later = table.copy()
+    later[300:360, 40:100] = 240  # the camera stood still, and somebody had passed by
+    assert len(found(table, hole, later)) == 1
+
+
+def test_nobody_in_the_other_photo_is_borrowed(table: Pixels, beside: Pixels, hole: Holes) -> None:
+    everywhere = Told(Frame(-0.2 - 0.2j, 1.4 + 0j))
+    known = np.where(hole[..., None], np.uint8(128), table)
+    (place,) = find_places(known, hole, [Whole(0, NAN, beside)], everywhere, most=3)
+    assert place.barred.mean() > 0.9
+    _, used = painted(table, hole, [place])
+    assert used == []
+
+
+def test_beyond_the_other_photo_nothing_is_shown(
+    table: Pixels, beside: Pixels, hole: Holes
+) -> None:
+    (place,) = found(table, hole, beside[:, :420])
+    box = slice(0, 400), slice(0, 600)
+    shown = place.shown(box)
+    assert shown[100:300, 120:300].all()
+    assert not shown[:, 420:].any()
+    alone, _ = painted(table, hole, [])
+    whole, used = painted(table, hole, [place])
+    assert len(used) == 1
+    assert off(whole, table, hole & shown) < 0.5 * off(alone, table, hole & shown)
+
+
+def test_a_frame_of_the_other_photo_shows_what_the_photo_shows(
+    table: Pixels, beside: Pixels, hole: Holes
+) -> None:
+    (place,) = found(table, hole, beside)
+    seen = place.cut(Frame(320 + 140j, 160 + 0j), 80)
+    truth = cv2.resize(table[140:300, 320:480], (80, 80), interpolation=cv2.INTER_AREA) / 255
+    assert seen.shape == (80, 80, 3)
+    assert 0 <= seen.min() < seen.max() <= 1
+    light = np.array([0.9, 0.8, 0.7])
+    assert np.abs(seen - (truth * light + 10 / 255)).mean() < 0.02
+
+
+def test_what_stands_nearer_moves_further(table: Pixels) -> None:
+    """Two planes: each has its own way into the other photo."""
+    other = np.zeros((400, 600, 3), np.uint8)
+    other[:, :300], other[:, 300:] = table[:, 20:320], np.roll(table, 16, 1)[:, 300:]
+    hole = np.zeros((400, 600), np.bool_)
+    hole[170:230, 420:480] = True
+    places = found(table, hole, other)
+    whole, used = painted(table, hole, places)
+    assert len(used) == 1
+    assert off(whole, table, hole) < 3
+
+
+def test_a_grey_photo_gets_no_colours(table: Pixels, beside: Pixels, hole: Holes) -> None:
+    grey = np.repeat(table.mean(2, keepdims=True), 3, 2).astype(np.uint8)
+    whole, used = painted(grey, hole, found(grey, hole, beside))
+    assert len(used) == 1
+    assert np.ptp(whole[hole].astype(int), axis=1).max() <= 1
+    assert off(whole, grey, hole) < 6
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 200), (40, 40)])
+def test_photos_without_points(table: Pixels, hole: Holes, shape: tuple[int, int]) -> None:
+    blank = np.full((*shape, 3), 200, np.uint8)
+    assert found(table, hole, blank) == []
+    none = np.zeros(shape, np.bool_)
+    assert found(blank, none, table, blank) == []

@@ -134,7 +134,7 @@ def inpaint(photo: Path, mask: Path, out: Path, **options: Any) -> None:  # noqa
             )
         _say_result(inpainter, photo, out, result, as_json=options["as_json"])
         return
-    since = claim(out, _painting(options), overwrite=options["overwrite"])
+    since = claim(out, _painting(options, inpainter), overwrite=options["overwrite"])
     with progress_bar("Painting", "photos") as progress:
         report = paint_folder(
             inpainter,
@@ -148,15 +148,15 @@ def inpaint(photo: Path, mask: Path, out: Path, **options: Any) -> None:  # noqa
     _say_report(out, report, as_json=options["as_json"])
 
 
-def _painting(options: dict[str, Any]) -> dict[str, Any]:
-    """The options that decide what is painted, as JSON values."""
-    names = ("network", "coarse", "database", "k", "size", "seed", "auxiliary", "black_holes")
+def _painting(options: dict[str, Any], inpainter: "Inpainter") -> dict[str, Any]:
+    """What decides what is painted, as JSON values."""
+    names = ("network", "coarse", "database", "size", "seed", "auxiliary", "black_holes", "grow")
     references = [str(path.absolute()) for path in options["references"]]
     chosen = {name: options[name] for name in names}
     return {
         name: str(value.absolute()) if isinstance(value, Path) else value
         for name, value in chosen.items()
-    } | {"references": references, **({"grow": options["grow"]} if options["grow"] else {})}
+    } | {"references": references, "k": inpainter.k, "weights": inpainter.weights()}
 
 
 def _load(options: dict[str, Any]) -> "Inpainter":
@@ -239,7 +239,8 @@ def _say_report(out: Path, report: "Report", *, as_json: bool) -> None:
         click.echo(f"{out}: {report.done:,} photos written, {report.kept:,} were there already")
         for path in report.untouched:
             click.echo(f"{path}: no pixel of the mask is white, the photo is untouched")
-        for _, reason in report.failed:
-            click.echo(f"failed: {reason}", err=True)
+        for path, reason in report.failed:
+            named = reason if str(path) in reason else f"{path}: {reason}"
+            click.echo(f"failed: {named}", err=True)
     if report.failed:
         raise SystemExit(1)

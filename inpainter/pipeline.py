@@ -11,9 +11,10 @@ from torch import Tensor
 
 from ..data.images import expect_picture
 from ..data.progress import Progress, silent
-from ..errors import InputError, expect_one_of
+from ..errors import InputError, expect_beside, expect_one_of
 from ..index_build.descriptors import DescriptorConfig, load_descriptor, pick_device
 from ..index_build.manifest import Level, read_manifest
+from ..index_build.tensors import tensors_sha256
 from .checkpoint import OUR_OWN
 from .copy_unet import CopyUNet
 from .losses import composite
@@ -122,8 +123,9 @@ class Inpainter:
             moved: where the database's photos are now, if they were moved since it was built.
 
         Raises:
-            InputError: there is nothing to borrow K photos from, or both a database and references,
-                or size or seed is out of range.
+            InputError: there is nothing to borrow K photos from, or both a database and references;
+                `moved` without a database, or `auxiliary` for K = 0; or size or seed is out of
+                range.
             WeightsError: a network cannot be read.
             DatabaseError: the database cannot be used.
             ImageError: a reference photo cannot be used.
@@ -134,6 +136,7 @@ class Inpainter:
         _expect_size_and_seed(size, seed)
         if references and auxiliary != "database":
             raise InputError(f"{auxiliary} photos: expected no reference photos beside them")
+        expect_beside("--moved", moved, database, "--database")
         if references and database is not None:
             raise InputError(
                 f"{database}: expected a database or reference photos to borrow from, found both"
@@ -146,6 +149,7 @@ class Inpainter:
             there = len(references) or (read_manifest(database).count if database else USUAL_K)
             k = min(USUAL_K, there)
         k = neighbors_of(last, k)
+        expect_beside("--auxiliary", auxiliary != "database", k, "similar photos, -k,")
         similar: Similar | None = None
         if k and auxiliary == "noise":
             similar = Noise(k)
@@ -281,6 +285,11 @@ class Inpainter:
         """(B, C, S, S) with its channels last, a single one too: else joining tensors is slow."""
         laid_out = torch.empty(tensor.shape, device=self._place, memory_format=torch.channels_last)
         return laid_out.copy_(tensor)
+
+    def weights(self) -> dict[str, str]:
+        """SHA-256 of the weights of both networks: files of the same name may hold others."""
+        networks = {"coarse": self._coarse, "network": self._network}
+        return {name: tensors_sha256(one.state_dict()) for name, one in networks.items()}
 
     def names(self, ids: Tensor) -> list[str]:
         """What the photos of a result's ids (P, K) are called: P K names; that of -1 is empty."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...data.rasters import Stored
+from ...data.tensors import to_images
 from ..losses import composite
 from .canvas import Canvas
 from .copying import paste_copies
@@ -136,8 +137,8 @@ class Work:
                 canvas.pixels, canvas.white, square, unknown, self.barred, self.places, self._tone
             )
             for number, place in enumerate(took):
-                neighbors[number] = torch.from_numpy(place.cut(square.frame, size)).permute(2, 0, 1)
-                scores[number], ids[number] = place.whole.score, place.whole.number
+                neighbors[number] = to_images(place.cut(square.frame, size))
+                scores[number], ids[number] = place.score, place.number
         self._shown.renew(own, unknown)
         filled = self._seen(square.frame, size)
         photo = composite(filled, picture, hole)

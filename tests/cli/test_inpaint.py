@@ -13,8 +13,10 @@ from simpaint.cli import main
 from simpaint.data.drawn_faces import drawn_face
 from simpaint.data.images import write_mask, write_png
 from simpaint.index_build import BuildConfig, build_index
+from simpaint.inpainter import SimUNet, UNetConfig
+from simpaint.inpainter.checkpoint import save
 
-from ..inpainter.tiny import write_networks
+from ..inpainter.tiny import WIDTHS, write_networks
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +230,7 @@ def test_folders_are_resumed(folder: Path, folders: Path) -> None:
 def test_a_folder_painted_otherwise_is_refused(folder: Path, folders: Path) -> None:
     arguments = (folders / "photos", "--mask", folders / "masks", "--out", folders / "out")
     run(folder, *arguments, k=0)
-    for name, before, now in (("seed", 0, 5), ("grow", None, 2)):
+    for name, before, now in (("seed", 0, 5), ("grow", 0, 2)):
         other = run(folder, *arguments, f"--{name}", now, k=0)
         assert other.exit_code == 2
         told = f"holds photos painted with {name} {before}, asked for is {now}; name another"
@@ -236,6 +238,34 @@ def test_a_folder_painted_otherwise_is_refused(folder: Path, folders: Path) -> N
     again = run(folder, *arguments, "--seed", 5, "--overwrite", k=0)
     assert "2 photos written, 0 were there already" in again.output
     assert run(folder, *arguments, k=0).exit_code == 2
+
+
+def test_a_folder_painted_with_other_weights_of_the_same_name_is_refused(
+    tmp_path: Path, folders: Path
+) -> None:
+    arguments = (folders / "photos", "--mask", folders / "masks", "--out", folders / "out")
+    write_networks(tmp_path)
+    run(tmp_path, *arguments, k=0)
+    shutil.copy(tmp_path / "sim-0.safetensors", tmp_path / "before.safetensors")
+    save(tmp_path / "sim-0.safetensors", SimUNet(UNetConfig("sim", WIDTHS, 0)), {})
+    changed = run(tmp_path, *arguments, k=0)
+    assert changed.exit_code == 2
+    assert "painted with weights.network " in changed.stderr
+    shutil.copy(tmp_path / "before.safetensors", tmp_path / "sim-0.safetensors")
+    assert "0 photos written, 2 were there already" in run(tmp_path, *arguments, k=0).output
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [(["--moved", "x"], "--moved: expected --database"), (["--auxiliary", "noise"], "-k,")],
+)
+def test_options_that_would_change_nothing_are_refused(
+    folder: Path, work: Path, options: list[str], told: str
+) -> None:
+    arguments = (work / "photo.jpg", "--mask", work / "mask.png", "--out", work / "out.png")
+    out = run(folder, *arguments, *options, k=0)
+    assert out.exit_code == 2
+    assert told in out.stderr
 
 
 def test_painting_again_goes_on_where_it_was_stopped(

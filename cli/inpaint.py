@@ -39,7 +39,8 @@ _SHOWN = 9  # photos that were borrowed from
     "references",
     type=_path,
     multiple=True,
-    help="Borrow from this photo, not from the database. Repeat for several.",
+    help="Borrow from this photo, of the face or of the place, not from the database. Repeat for "
+    "several.",
 )
 @click.option(
     "--auxiliary",

@@ -104,25 +104,19 @@ class Retriever:
         chosen = chosen.view(*ids.shape, *chosen.shape[1:])
         return Retrieved(chosen, torch.from_numpy(scores), torch.from_numpy(ids))
 
-    def whole(self, photo: Pixels, count: int) -> tuple[list[Pixels], list[float], list[int]]:
-        """Find the photos most similar to another, and read all of each.
+    def like(self, photo: Pixels, count: int) -> list[tuple[float, int]]:
+        """Scores and ids of the photos most similar to another, the most similar first.
 
         Args:
             photo: uint8 RGB (H, W, 3), without holes; what is seen of it is its central square, as
                 it is of the database's.
             count: how many; fewer come back where there are fewer.
-
-        Returns:
-            the photos, uint8 RGB (H, W, 3), the most similar first; their cosines; their ids.
-
-        Raises:
-            ImageError: a photo is no longer where it was.
         """
         seen = square(photo, self._descriptor.input_size)
         query = describe_pictures(self._descriptor, to_images(seen[None]))
         scores, ids = self._database.search(query, min(count, len(self._database)))
-        found: list[int] = ids[0][ids[0] >= 0].tolist()
-        return self._database.photos(found), scores[0][: len(found)].tolist(), found
+        there = ids[0] >= 0
+        return list(zip(scores[0][there].tolist(), ids[0][there].tolist(), strict=True))
 
 
 def describe_pictures(descriptor: Descriptor, pictures: Tensor) -> Vectors:

@@ -6,7 +6,7 @@ photo over this one in its own way (Hartley and Zisserman 2004, Multiple View Ge
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ...data.images import Pixels
 from .boxes import Box
+from .each import for_each
 from .find_faces import FaceFinder, people
 from .frames import Floats, Frame, reduced
 from .views import Holes, Laid, blurred
@@ -40,6 +41,7 @@ _EDGE: Final = 2  # pixels at its edges that are not taken
 _SPREAD: Final = (0.1, 0.5, 0.9)  # quantiles that tell a photo's light
 _LIGHT: Final = 0.02  # of white: less spread than that tells nothing
 _GAIN: Final = 2.0
+_SAMPLES: Final = 100_000  # pixels tell it
 _FINE: Final = 1.5  # pixels: what is smoother is light, not sharpness
 _FAINT: Final = 1e-6
 _STILL: Final = 0.002  # sides of a photo: another view is moved by more
@@ -54,13 +56,13 @@ class Whole(NamedTuple):
     Attributes:
         number: what it is called: its id.
         score: how similar the photos are, NaN if nobody asked.
-        photo: uint8 RGB (h, w, 3).
+        read: reads it: uint8 RGB (h, w, 3).
         chosen: whether somebody chose it; else it may be the very photo that is to be painted.
     """
 
     number: int
     score: float
-    photo: Pixels
+    read: Callable[[], Pixels]
     chosen: bool = False
 
 
@@ -149,7 +151,7 @@ class Place:
 
 
 def find_places(
-    photo: Pixels, hole: Holes, wholes: Iterable[Whole], finder: FaceFinder, most: int
+    photo: Pixels, hole: Holes, wholes: Sequence[Whole], finder: FaceFinder, most: int
 ) -> list[Place]:
     """Those of some photos that show the place which a photo shows.
 
@@ -162,28 +164,39 @@ def find_places(
 
     Returns:
         the surest first.
+
+    Raises:
+        ImageError: one of the photos cannot be read.
     """
-    unit = max(1.0, max(hole.shape) / _SIDE)
     seen = points_of(photo, hole)
-    kept: list[tuple[int, Place]] = []
-    for whole in wholes:
-        nowhere = np.zeros(whole.photo.shape[:2], np.bool_)
-        here, there = same_points(seen, points_of(whole.photo, nowhere))
-        plane, agreed = _plane(here, there, unit)
-        length = _length(plane, there)
-        if np.count_nonzero(agreed) < _SURE or not 1 / _ZOOM < length < _ZOOM:
-            continue
-        if not (whole.chosen or _is_another(photo, hole, whole.photo, plane)):
-            continue
-        barred = people(whole.photo, nowhere, finder)
-        small, barred, scale = reduced(whole.photo, barred, _SHARPER * length)
-        barred[:_EDGE] = barred[-_EDGE:] = barred[:, :_EDGE] = barred[:, -_EDGE:] = True
-        there = np.asarray((there + 0.5) * scale - 0.5, np.float32)
-        plane, agreed = _plane(here, there, unit)
-        found = Place(whole.number, whole.score, small, ~barred, here, there, plane, unit)
-        kept.append((int(agreed.sum()), found))
-        kept = sorted(kept, key=lambda one: -one[0])[:most]
-    return [place for _, place in kept]
+
+    def find(whole: Whole) -> tuple[int, Place] | None:
+        return _found(photo, hole, seen, whole, finder)
+
+    found = [one for one in for_each(find, [(whole,) for whole in wholes]) if one]
+    return [place for _, place in sorted(found, key=lambda one: -one[0])[:most]]
+
+
+def _found(
+    photo: Pixels, hole: Holes, seen: Seen, whole: Whole, finder: FaceFinder
+) -> tuple[int, Place] | None:
+    """How many points agree that a photo shows the same place, and how it does."""
+    unit, other = max(1.0, max(hole.shape) / _SIDE), whole.read()
+    nowhere = np.zeros(other.shape[:2], np.bool_)
+    here, there = same_points(seen, points_of(other, nowhere))
+    plane, agreed = _plane(here, there, unit)
+    length = _length(plane, there)
+    if np.count_nonzero(agreed) < _SURE or not 1 / _ZOOM < length < _ZOOM:
+        return None
+    if not (whole.chosen or _is_another(photo, hole, other, plane)):
+        return None
+    barred = people(other, nowhere, finder)
+    small, barred, scale = reduced(other, barred, _SHARPER * length)
+    barred[:_EDGE] = barred[-_EDGE:] = barred[:, :_EDGE] = barred[:, -_EDGE:] = True
+    there = np.asarray((there + 0.5) * scale - 0.5, np.float32)
+    plane, agreed = _plane(here, there, unit)
+    place = Place(whole.number, whole.score, small, ~barred, here, there, plane, unit)
+    return int(agreed.sum()), place
 
 
 def _length(plane: Plane, there: Points) -> float:
@@ -265,9 +278,10 @@ def _lit(laid: Laid, photo: Floats, known: Holes) -> Laid:
     In each channel it has the same quantiles where both are known, and then the same energy of
     detail: 25 pairs of views come from 0.73 of the truth's sharpness in a hole to 0.86 so.
     """
-    both = known & ~laid.closed
-    if not both.any():
+    there = np.flatnonzero(known & ~laid.closed)
+    if not len(there):
         return laid
+    both = np.unravel_index(there[:: max(1, len(there) // _SAMPLES)], known.shape)
     theirs, ours = (np.quantile(part[both], _SPREAD, axis=0) for part in (laid.photo, photo))
     gain = (ours[2] - ours[0] + _LIGHT) / (theirs[2] - theirs[0] + _LIGHT)
     lit = np.asarray((laid.photo - theirs[1]) * gain.clip(1 / _GAIN, _GAIN) + ours[1], np.float32)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from math import nan
 from pathlib import Path
 from typing import Final, Literal, Protocol
@@ -27,7 +28,7 @@ _logger = logging.getLogger(__name__)
 
 Auxiliary = Literal["database", "random", "noise"]
 
-_CANDIDATES: Final = 8  # photos that may show the same place
+_CANDIDATES: Final = 24  # photos that may show the same place
 
 
 class Similar(Protocol):
@@ -60,8 +61,12 @@ class MostSimilar:
 
     def whole(self, photo: Pixels) -> list[Whole]:
         """See `Similar`."""
-        found = self._retriever.whole(photo, _CANDIDATES)
-        return [Whole(number, score, one) for one, score, number in zip(*found, strict=True)]
+        found = self._retriever.like(photo, _CANDIDATES)
+        return [Whole(number, score, partial(self._read, number)) for score, number in found]
+
+    def _read(self, number: int) -> Pixels:
+        (photo,) = self._database.photos([number])
+        return photo
 
     def names(self, ids: Sequence[int]) -> list[str]:
         """Paths of the photos."""
@@ -158,8 +163,8 @@ class Chosen:
 
     def whole(self, photo: Pixels) -> list[Whole]:  # noqa: ARG002
         """All of them."""
-        photos = enumerate(map(decode, self._paths))
-        return [Whole(number, nan, one, chosen=True) for number, one in photos]
+        reads = [partial(decode, path) for path in self._paths]
+        return [Whole(number, nan, read, chosen=True) for number, read in enumerate(reads)]
 
     def names(self, ids: Sequence[int]) -> list[str]:
         """Paths of the photos."""

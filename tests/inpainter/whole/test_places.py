@@ -25,7 +25,7 @@ def pixels(photo: Any) -> Pixels:  # noqa: ANN401 - scikit-image has no types
 
 
 def found(photo: Pixels, hole: Holes, *others: Pixels, chosen: bool = False) -> list[Place]:
-    wholes = (Whole(number, NAN, other, chosen) for number, other in enumerate(others))
+    wholes = [Whole(number, NAN, other.copy, chosen) for number, other in enumerate(others)]
     known = np.where(hole[..., None], np.uint8(128), photo)
     return find_places(known, hole, wholes, Told(), most=3)
 
@@ -85,7 +85,7 @@ def test_the_photo_itself_stored_twice_is_not_borrowed_from(table: Pixels, hole:
 def test_nobody_in_the_other_photo_is_borrowed(table: Pixels, beside: Pixels, hole: Holes) -> None:
     everywhere = Told(Frame(-0.2 - 0.2j, 1.4 + 0j))
     known = np.where(hole[..., None], np.uint8(128), table)
-    (place,) = find_places(known, hole, [Whole(0, NAN, beside)], everywhere, most=3)
+    (place,) = find_places(known, hole, [Whole(0, NAN, beside.copy)], everywhere, most=3)
     assert place.open.mean() < 0.1
     _, used = painted(table, hole, [place])
     assert used == []

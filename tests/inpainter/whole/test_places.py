@@ -83,12 +83,25 @@ def test_the_photo_itself_stored_twice_is_not_borrowed_from(table: Pixels, hole:
 
 
 def test_nobody_in_the_other_photo_is_borrowed(table: Pixels, beside: Pixels, hole: Holes) -> None:
-    everywhere = Told(Frame(-0.2 - 0.2j, 1.4 + 0j))
     known = np.where(hole[..., None], np.uint8(128), table)
-    (place,) = find_places(known, hole, [Whole(0, NAN, beside.copy)], everywhere, most=3)
-    assert place.open.mean() < 0.1
-    _, used = painted(table, hole, [place])
-    assert used == []
+    whole = Whole(0, NAN, beside.copy)
+    for corner, side, borrowed in ((0.6 + 0.3j, 0.3, False), (0.05 + 0.05j, 0.1, True)):
+        somebody = Told(Frame(corner, side + 0j))
+        (place,) = find_places(known, hole, [whole], somebody, most=3)
+        _, used = painted(table, hole, [place])
+        assert 0 < place.open.mean() < 1
+        assert bool(used) == borrowed
+    everybody = Told(Frame(-0.2 - 0.2j, 1.4 + 0j))
+    assert find_places(known, hole, [whole], everybody, most=3) == []
+
+
+def test_a_caption_is_no_place(table: Pixels, hole: Holes) -> None:
+    photos: Any = data
+    face, cat = table.copy(), pixels(cv2.resize(photos.chelsea(), (600, 400)))
+    for one in (face, cat):
+        text, font = "Studio Portrait, Summer of 1975", cv2.FONT_HERSHEY_COMPLEX
+        cv2.putText(one, text, (20, 380), font, 1, (255, 255, 255), 2)
+    assert found(face, hole, cat) == []
 
 
 def test_beyond_the_other_photo_nothing_is_shown(

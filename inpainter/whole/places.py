@@ -12,29 +12,20 @@ from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from ...data.images import Pixels
 from .boxes import Box
 from .each import for_each
 from .find_faces import FaceFinder, people
 from .frames import Floats, Frame, reduced
+from .points import Plane, Points, Seen, plane_of, points_of, same_points, unit_of
 from .views import Holes, Laid, blurred, resized
 
-Points = NDArray[np.float32]
-Plane = NDArray[np.float64]
-"""A homography (3, 3) from another photo's points to this one's."""
-
-_SIDE: Final = 640  # pixels of the longer side at which points are looked for
-_POINTS: Final = 4000
-_DISTINCT: Final = 0.8  # of the distance to the second nearest (Lowe 2004, section 7.1)
-_OFF: Final = 2.0  # pixels of that size: so far is a point off its plane at most
 _SURE: Final = 24  # points in a plane are no chance
-_FEWEST: Final = 12  # of them around a hole are a plane of their own
-_PLANES: Final = 2
+_FEWEST: Final = 12  # of them around a hole are a plane of their own,
+_PLANES: Final = 2  # and so many are looked for
 _AROUND: Final = 1.0  # times the longer side of a hole's box is around it
 _ZOOM: Final = 6.0  # times larger or smaller: not from a few wrong points that fall together
-_TRIES: Final = 5000
 _SHARPER: Final = 1.5  # times as large as it appears: what is nearer appears larger
 _HALF: Final = 0.5 + 0.5j  # from OpenCV's whole numbers to pixel centres
 _EDGE: Final = 2  # pixels at its edges that are not taken
@@ -67,13 +58,6 @@ class Whole(NamedTuple):
     score: float
     read: Callable[[], Pixels]
     chosen: bool = False
-
-
-class Seen(NamedTuple):
-    """The points of a photo: x and y of each (n, 2), and what they look like (n, 128)."""
-
-    places: Points
-    looks: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +120,7 @@ class Place:
             near &= (place > part.start - reach) & (place < part.stop + reach)
         here, there = self.here[near], self.there[near]
         for _ in range(_PLANES):
-            plane, agreed = _plane(here, there, self.unit)
+            plane, agreed = plane_of(here, there, self.unit)
             if np.count_nonzero(agreed) < _FEWEST:
                 return
             yield plane
@@ -184,10 +168,10 @@ def _found(
     photo: Pixels, hole: Holes, seen: Seen, whole: Whole, finder: FaceFinder
 ) -> tuple[int, Place] | None:
     """How many points agree that a photo shows the same place, and how it does."""
-    unit, other = max(1.0, max(hole.shape) / _SIDE), whole.read()
+    unit, other = unit_of(hole.shape), whole.read()
     nowhere = np.zeros(other.shape[:2], np.bool_)
     here, there = same_points(seen, points_of(other, nowhere))
-    plane, agreed = _plane(here, there, unit)
+    plane, agreed = plane_of(here, there, unit)
     length = _length(plane, there)
     if np.count_nonzero(agreed) < _SURE or not 1 / _ZOOM < length < _ZOOM:
         return None
@@ -197,14 +181,14 @@ def _found(
     small, barred, scale = reduced(other, barred, _SHARPER * length)
     barred[:_EDGE] = barred[-_EDGE:] = barred[:, :_EDGE] = barred[:, -_EDGE:] = True
     there = np.asarray((there + 0.5) * scale - 0.5, np.float32)
-    plane, agreed = _plane(here, there, unit)
+    plane, agreed = plane_of(here, there, unit)
     place = Place(whole.number, whole.score, small, ~barred, here, there, plane, unit)
     return (int(agreed.sum()), place) if _alike(photo, hole, place) else None
 
 
 def _alike(photo: Pixels, hole: Holes, place: Place) -> bool:
     """Whether what lies beneath looks the same, not a caption alone, or the frame of an album."""
-    small, holes, scale = reduced(photo, hole, _SIDE / max(hole.shape))
+    small, holes, scale = reduced(photo, hole, 1 / place.unit)
     matrix = np.diag([scale, scale, 1]) @ place.plane
     both = np.asarray(place._shown(matrix, holes.shape) & ~holes, np.float32)
     side = max(holes.shape) / _CELLS
@@ -239,55 +223,12 @@ def _is_another(photo: Pixels, hole: Holes, other: Pixels, plane: Plane) -> bool
     off = cv2.perspectiveTransform(theirs[None], plane)[0] - corners
     if np.abs(off).max() > _STILL * max(height, width):
         return True
-    scale = min(1.0, _SIDE / max(height, width), other.shape[0] / height)
+    scale = min(1 / unit_of(hole.shape), other.shape[0] / height)
     small, holes, _ = reduced(photo, hole, scale)
     again = cv2.resize(other, holes.shape[::-1], interpolation=cv2.INTER_AREA)
     one, two = (blurred(part.astype(np.float32), ~holes, _JPEG) for part in (small, again))
     apart = np.quantile(np.abs(one - two).max(2)[~holes], _NEARLY_ALL)
     return bool(apart > _STORED)
-
-
-def same_points(photo: Seen, other: Seen) -> tuple[Points, Points]:
-    """Where points that look the same are in two photos (n, 2)."""
-    none = np.empty((0, 2), np.float32)
-    if min(len(photo.looks), len(other.looks)) < 2:
-        return none, none
-    matcher = cv2.BFMatcher()
-    pairs = [
-        (nearest.queryIdx, nearest.trainIdx)
-        for nearest, next_one in matcher.knnMatch(photo.looks, other.looks, k=2)
-        if nearest.distance < _DISTINCT * next_one.distance
-    ]
-    if not pairs:
-        return none, none
-    first, second = np.array(pairs).T
-    return photo.places[first], other.places[second]
-
-
-def points_of(photo: Pixels, hole: Holes) -> Seen:
-    """The points of a photo (H, W, 3) by which it is known again, but those in its hole (H, W)."""
-    small, holes, scale = reduced(photo, hole, _SIDE / max(hole.shape))
-    grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-    known = (~holes).view(np.uint8) * np.uint8(255)
-    places, looks = cv2.SIFT.create(_POINTS).detectAndCompute(grey, known)
-    if looks is None:
-        return Seen(np.empty((0, 2), np.float32), np.empty((0, 128), np.float32))
-    looks = np.sqrt(looks / np.maximum(looks.sum(1, keepdims=True), 1e-6))
-    found = (np.array([point.pt for point in places], np.float32) + 0.5) / scale - 0.5
-    return Seen(found.astype(np.float32), looks.astype(np.float32))
-
-
-def _plane(here: Points, there: Points, unit: float) -> tuple[Plane, Holes]:
-    """The homography of most points (Barath et al. 2019, MAGSAC), and which these are (n,)."""
-    nothing = np.eye(3), np.zeros(len(here), np.bool_)
-    if len(here) < _FEWEST:
-        return nothing
-    plane, agreed = cv2.findHomography(
-        there, here, cv2.USAC_MAGSAC, _OFF * unit, maxIters=_TRIES, confidence=0.999
-    )
-    if plane is None:
-        return nothing
-    return np.asarray(plane, np.float64), agreed.ravel() > 0
 
 
 def _to(box: Box) -> Plane:

@@ -188,6 +188,23 @@ def remove(database: Path, photos: tuple[str, ...], ids: tuple[int, ...]) -> Non
 
 @index.command()
 @_database
+@click.argument("folder", type=_path)
+def moved(database: Path, folder: Path) -> None:
+    """Record that the photos of DATABASE are in FOLDER now.
+
+    FOLDER is what the database was built from, as it is called now: a folder, a list of paths, a
+    .tar or a .parquet.
+    """
+    from ..index_build import moved
+
+    done = moved(database, folder)
+    source = done.manifest.source
+    click.echo(f"{database}: photos from {source.kind} {source.root}")
+    click.echo(f"{done.there} of {done.looked_for} photos that were looked for are there")
+
+
+@index.command()
+@_database
 @_limit_memory
 def compact(database: Path, limit_memory: int | None) -> None:
     """Rewrite DATABASE without removed photos; ids stay."""
@@ -249,7 +266,7 @@ def rebuild(database: Path, index_type: str, limit_memory: int | None) -> None:
 @click.option("-k", default=5, show_default=True, type=click.IntRange(1), help="How many photos.")
 @click.option("--grid", type=_path, help="Draw the photo and its neighbors as PNG.")
 @click.option("--max-score", type=float, help="Leave out what is more similar: copies.")
-@click.option("--moved", type=_path, help="Where the database's photos are now, if moved.")
+@click.option("--moved", type=_path, help="Where the database's photos are, for this search.")
 @_verify
 @_device
 @_weights

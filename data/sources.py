@@ -87,6 +87,18 @@ def reopen_source(kind: SourceKind, root: Path) -> PhotoSource:
     return open_source(root)
 
 
+def expect_root(kind: SourceKind, root: Path) -> None:
+    """Refuse a place that cannot be where the photos of a source were moved to.
+
+    Raises:
+        InputError: naming what was expected and what is there.
+    """
+    expected = "a folder" if kind in ("folder", "list") else "a file"
+    found = "a folder" if root.is_dir() else "a file" if root.exists() else "nothing"
+    if found != expected:
+        raise InputError(f"{root}: expected {expected}, of the database's photos; found {found}")
+
+
 def file_stamp(source: PhotoSource, name: str) -> str:
     """Size and time of a photo's file, or of the archive it is in; empty where there is none."""
     file = source.root / name if source.root.is_dir() else source.root

@@ -15,6 +15,7 @@ from .manifest import Manifest, open_checked, read_manifest
 from .publish import IndexConfig, Stages
 from .shards import PhotoRow
 from .store import iter_vectors, read_removed, rows
+from .whereabouts import Moved, moved
 
 __all__ = [
     "AddConfig",
@@ -24,6 +25,7 @@ __all__ = [
     "DescriptorConfig",
     "IndexConfig",
     "Manifest",
+    "Moved",
     "NetworkDescriptor",
     "PhotoRow",
     "Stages",
@@ -35,6 +37,7 @@ __all__ = [
     "database_descriptor",
     "iter_vectors",
     "load_descriptor",
+    "moved",
     "open_checked",
     "read_manifest",
     "read_removed",

@@ -18,6 +18,7 @@ from .plan import digest_of, same_plan, write_plan
 from .publish import IndexConfig, Stages, publish, silently, sweep
 from .shards import PhotoRow
 from .store import Skipped, all_rows, read_skipped, write_skipped
+from .whereabouts import expect_photos
 
 _AT_ONCE: Final = 4096  # photos compared with their files
 
@@ -79,11 +80,13 @@ def add(
         descriptor: used in place of loading the database's own.
 
     Raises:
-        InputError: no photos, or a source of another kind than the database's.
+        InputError: no photos, a source of another kind than the database's, or the photos that it
+            has were moved.
         DatabaseError: the database is unfinished or damaged, or another process changes it.
     """
     config = config or AddConfig()
     with changing(database) as manifest:
+        expect_photos(database, manifest)
         source = _same_source(manifest, open_source(photos, exclude=database))
         known, unchanged = _known(database, manifest, source, stages)
         names = [name for name in source.names if name not in unchanged]

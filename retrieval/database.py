@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..data.files import expect_outside
 from ..data.images import Pixels, decode
-from ..data.sources import PhotoSource, reopen_source
+from ..data.sources import PhotoSource, expect_root, reopen_source
 from ..errors import DatabaseError, ImageError, InputError
 from ..index_build.descriptors import Descriptor
 from ..index_build.exact import Ids, Vectors
@@ -50,6 +50,8 @@ class ImageDatabase:
 
     def __init__(self, folder: Path, manifest: Manifest, photos: Path | None = None) -> None:
         """Open the files of a manifest that were checked: see `open`."""
+        if photos is not None:
+            expect_root(manifest.source.kind, photos)
         path = folder / manifest.index.file
         self.folder, self.manifest = folder, manifest
         self._index = read_index(path, manifest.index.parameters)
@@ -79,6 +81,7 @@ class ImageDatabase:
 
         Raises:
             DatabaseError: missing, unfinished, damaged, or made by another version.
+            InputError: nothing is where the photos are said to be.
             DependencyError: FAISS is not installed.
         """
         import_faiss()

@@ -77,3 +77,17 @@ def test_memory_is_written_as_people_write_it(photos: Path) -> None:
     assert refused.exit_code == 2
     assert "at most 2 MiB" in refused.output
     assert "is not an amount of memory" in run("compact", DATABASE, "--limit-memory", "lots").output
+
+
+def test_where_the_photos_are_now_is_recorded(photos: Path) -> None:
+    now = photos.rename("now").absolute()
+    refused = run("add", DATABASE, "now", "--device", "cpu")
+    assert refused.exit_code == 2
+    assert f"if they were moved: simpaint index moved {DATABASE} FOLDER" in refused.output
+    lost = run("search", DATABASE, "now/00.png", "--moved", "nowhere")
+    assert lost.exit_code == 2
+    assert "nowhere: expected a folder, of the database's photos; found nothing" in lost.output
+    done = run("moved", DATABASE, "now")
+    assert f"{DATABASE}: photos from folder {now}\n6 of 6 photos" in done.output
+    assert str(now / "00.png") in run("search", DATABASE, "now/00.png").output
+    assert "5 photos" in run("remove", DATABASE, now / "00.png").output

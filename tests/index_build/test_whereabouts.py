@@ -1,0 +1,96 @@
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from simpaint.errors import InputError
+from simpaint.index_build.adding import Added, add
+from simpaint.index_build.change import remove
+from simpaint.index_build.manifest import read_manifest
+from simpaint.index_build.whereabouts import moved
+from simpaint.retrieval import ImageDatabase
+
+from .test_build import built
+from .tiny import TinyDescriptor, draw_faces, face_jpeg
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return draw_faces(tmp_path / "album", 40)
+
+
+@pytest.fixture
+def db(photos: Path, tmp_path: Path) -> Path:
+    built(photos, tmp_path / "db")
+    return tmp_path / "db"
+
+
+def added(db: Path, photos: Path) -> Added:
+    return add(db, photos, descriptor=TinyDescriptor())
+
+
+def test_a_moved_album_is_not_added_a_second_time(photos: Path, db: Path) -> None:
+    now = photos.rename(photos.with_name("now"))
+    before = read_manifest(db)
+    with pytest.raises(InputError, match=r"album: expected the photos of .*simpaint index moved"):
+        added(db, now)
+    photos.mkdir()  # nor if the old folder was left, or made again
+    with pytest.raises(InputError, match="found none of 20 that were looked for; if they were"):
+        added(db, now)
+    assert read_manifest(db) == before
+    done = moved(db, now)
+    assert (done.looked_for, done.there, done.manifest.generation) == (20, 20, 2)
+    assert read_manifest(db) == done.manifest
+    draw_faces(now, 1, start=50)
+    result = added(db, now)
+    assert (result.added, result.unchanged) == (1, 40)
+    assert ImageDatabase.open(db).paths([3]) == [str(now / "0003.jpg")]
+    assert remove(db, paths=[str(now / "0003.jpg")]).count == 40
+
+
+def test_after_a_move_a_build_is_still_the_same_one(photos: Path, db: Path) -> None:
+    now = photos.rename(photos.with_name("now"))
+    manifest = moved(db, now).manifest
+    assert built(now, db) == manifest
+    assert moved(db, now).manifest == manifest  # said twice, nothing changes
+
+
+def test_a_place_without_the_photos_is_refused(photos: Path, db: Path, tmp_path: Path) -> None:
+    before = read_manifest(db)
+    others = draw_faces(tmp_path / "others", 40, start=100)
+    for i in range(40):  # of the same names, even
+        (others / f"{100 + i:04d}.jpg").rename(others / f"{i:04d}.jpg")
+    with pytest.raises(InputError, match=r"found none of 20 that were looked for, .*: 0000\.jpg"):
+        moved(db, others)
+    for wrong, found in ((tmp_path / "absent", "nothing"), (photos / "0000.jpg", "a file")):
+        with pytest.raises(InputError, match=f"expected a folder, of .* found {found}"):
+            moved(db, wrong)
+    assert read_manifest(db) == before
+    for i in range(30):
+        (photos / f"{i:04d}.jpg").unlink()
+    part = moved(db, photos.rename(tmp_path / "part"))
+    assert 0 < part.there < part.looked_for
+
+
+def test_archives_and_lists_move_too(photos: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "photos.parquet"
+    pq.write_table(pa.table({"image": [face_jpeg(i) for i in range(5)]}), archive)
+    built(archive, tmp_path / "parquet")
+    now = archive.rename(tmp_path / "now.parquet")
+    with pytest.raises(InputError, match=r"expected a file, of .* found a folder"):
+        moved(tmp_path / "parquet", photos)
+    assert moved(tmp_path / "parquet", now).there == 5
+    assert ImageDatabase.open(tmp_path / "parquet").photos([4])[0].shape == (48, 48, 3)
+    (tmp_path / "a").mkdir()
+    photos.rename(tmp_path / "a" / "album")
+    (tmp_path / "a" / "list.txt").write_text("album/0001.jpg\nalbum/0002.jpg\n")
+    built(tmp_path / "a" / "list.txt", tmp_path / "listed")
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert moved(tmp_path / "listed", tmp_path / "b" / "list.txt").there == 2
+    assert read_manifest(tmp_path / "listed").source.root == str(tmp_path / "b")
+
+
+def test_a_search_is_not_told_of_a_place_that_is_not_there(db: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"absent: expected a folder, of .* found nothing"):
+        ImageDatabase.open(db, photos=tmp_path / "absent")

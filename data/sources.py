@@ -101,7 +101,7 @@ def expect_root(kind: SourceKind, root: Path) -> None:
 
 def file_stamp(source: PhotoSource, name: str) -> str:
     """Size and time of a photo's file, or of the archive it is in; empty where there is none."""
-    file = source.root / name if source.root.is_dir() else source.root
+    file = place_of(source.root, name) if source.root.is_dir() else source.root
     with suppress(OSError):
         status = file.stat()
         return f"{status.st_size} {status.st_mtime_ns}"
@@ -109,7 +109,10 @@ def file_stamp(source: PhotoSource, name: str) -> str:
 
 
 class FileSource:
-    """Photos that are files: names are paths relative to `root` (POSIX), or absolute."""
+    """Photos that are files: names are paths relative to `root` (POSIX), or absolute.
+
+    See `place_of`.
+    """
 
     def __init__(self, kind: SourceKind, root: Path, names: list[str]) -> None:
         self.kind: SourceKind = kind
@@ -118,7 +121,7 @@ class FileSource:
 
     def read(self, name: str) -> bytes:
         """A photo's bytes."""
-        return read_file(self.root / name)
+        return read_file(place_of(self.root, name))
 
 
 def _walk(root: Path, exclude: Path | None) -> list[str]:
@@ -163,6 +166,30 @@ def name_in(root: Path, path: Path) -> str:
         return whole.relative_to(root).as_posix()
     real, base = whole.resolve(), root.resolve()  # one of them may be named by a link
     return real.relative_to(base).as_posix() if real.is_relative_to(base) else whole.as_posix()
+
+
+def name_beside(root: Path, path: Path) -> str:
+    """What a database calls a file: relative to its root, so that both can move together.
+
+    Where they share no folder but the topmost, as on different disks, the name is absolute.
+    """
+    name = name_in(root, path)
+    if not name.startswith("/") or os.path.commonpath([root, name]) == "/":
+        return name
+    return Path(os.path.relpath(name, root)).as_posix()
+
+
+def place_of(root: Path, name: str) -> Path:
+    """The file that is called so: "../" takes a folder off the root's name, link or not."""
+    return Path(os.path.normpath(root / name)) if name.startswith("../") else root / name
+
+
+def named_beside(source: PhotoSource) -> PhotoSource:
+    """A source as a database names its photos: see `name_beside`."""
+    if source.kind != "list":
+        return source
+    names = (name_beside(source.root, source.root / name) for name in source.names)
+    return FileSource(source.kind, source.root, list(dict.fromkeys(names)))
 
 
 class TarSource:

@@ -7,16 +7,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from ..data.sources import FileSource, PhotoSource, name_in, open_source
+from pyarrow.compute import starts_with
+
+from ..data.sources import FileSource, PhotoSource, name_beside, open_source, place_of
 from ..errors import ImageError, InputError
 from .build import database_descriptor
-from .change import called, changing, next_part, next_state, without
+from .change import changing, next_part, next_state, without
 from .descriptors import JSON, Descriptor, pick_device
 from .embed import EmbedConfig, embed
 from .manifest import Manifest, ShardInfo
 from .plan import digest_of, same_plan, write_plan
 from .publish import IndexConfig, Stages, publish, silently, sweep
-from .shards import PhotoRow
+from .shards import PhotoRow, read_columns
 from .store import Skipped, all_rows, read_skipped, write_skipped
 from .whereabouts import expect_photos
 
@@ -87,7 +89,7 @@ def add(
     config = config or AddConfig()
     with changing(database) as manifest:
         expect_photos(database, manifest)
-        source = _same_source(manifest, open_source(photos, exclude=database))
+        source = _same_source(database, manifest, open_source(photos, exclude=database))
         known, unchanged = _known(database, manifest, source, stages)
         names = [name for name in source.names if name not in unchanged]
         loaded = database_descriptor(
@@ -105,14 +107,15 @@ def add(
         return Added(manifest, added, len(replaced) - lost, len(unchanged), lost)
 
 
-def _same_source(manifest: Manifest, source: PhotoSource) -> PhotoSource:
+def _same_source(database: Path, manifest: Manifest, source: PhotoSource) -> PhotoSource:
     """The source with its names as the database would have them."""
     kind, root = manifest.source.kind, Path(manifest.source.root)
     if not source.names:
         raise InputError(f"{source.root}: expected photos, found none")
     if kind in ("folder", "list") and source.kind in ("folder", "list"):
-        paths = [source.root / name for name in source.names]
-        return FileSource(kind, root, list(dict.fromkeys(name_in(root, path) for path in paths)))
+        stored = _stored_otherwise(database, manifest)
+        names = (name_beside(root, source.root / name) for name in source.names)
+        return FileSource(kind, root, list(dict.fromkeys(stored.get(n, n) for n in names)))
     if (source.kind, source.root) != (kind, root):
         raise InputError(
             f"{source.root}: expected photos beside those of the database ({kind} {root}), "
@@ -121,16 +124,23 @@ def _same_source(manifest: Manifest, source: PhotoSource) -> PhotoSource:
     return source
 
 
+def _stored_otherwise(database: Path, manifest: Manifest) -> dict[str, str]:
+    """Names to those under which an old database has the files; it had whole paths of some."""
+    root = Path(manifest.source.root)
+    names = [row.path for row in read_skipped(database / manifest.skipped)]
+    for shard in manifest.shards:
+        column = read_columns(database / shard.file, ["path"]).column("path")
+        names += column.filter(starts_with(column, "/")).to_pylist()
+    whole = [name for name in names if name.startswith("/")]
+    return {name_beside(root, place_of(root, name)): name for name in whole}
+
+
 def _known(
     database: Path, manifest: Manifest, source: PhotoSource, stages: Stages
 ) -> tuple[dict[str, PhotoRow], set[str]]:
     """Which of the source's photos the database has, and which of these have not changed."""
     names = set(source.names)
-    known = {
-        name: row
-        for row in all_rows(database, manifest)
-        if (name := called(manifest, row.path)) in names
-    }
+    known = {row.path: row for row in all_rows(database, manifest) if row.path in names}
 
     def same(row: PhotoRow) -> bool:
         try:
@@ -208,7 +218,7 @@ def _grown(
     """Publish the database with new shards, new skipped files and some photos replaced."""
     tried = {*names, *(row.path for row in skipped)}
     before = read_skipped(database / manifest.skipped)
-    all_skipped = [row for row in before if called(manifest, row.path) not in tried] + skipped
+    all_skipped = [row for row in before if row.path not in tried] + skipped
     if not shards and not replaced and sorted(all_skipped) == sorted(before):
         sweep(database, set(manifest.files))
         return manifest

@@ -10,7 +10,7 @@ import torch
 from ..data.files import make_folder
 from ..data.images import MAX_PIXELS
 from ..data.progress import Progress
-from ..data.sources import PhotoSource, open_source
+from ..data.sources import PhotoSource, named_beside, open_source
 from ..errors import DatabaseError, InputError
 from .descriptors import (
     JSON,
@@ -142,7 +142,7 @@ def build_index(
     config, engine = config or BuildConfig(), engine or ThisProcess()
     if out.resolve() == photos.resolve():
         raise InputError(f"{out}: expected another folder than that of the photos")
-    source = open_source(photos, exclude=out)
+    source = named_beside(open_source(photos, exclude=out))
     names = source.names
     if not names:
         raise InputError(f"{photos}: expected photos, found none")

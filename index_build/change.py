@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.sources import name_in
+from ..data.sources import name_beside, name_in
 from ..errors import DatabaseError
 from .manifest import Level, Manifest, ShardInfo, open_checked, read_manifest
 from .publish import IndexConfig, Stages, publish, silently, sweep, writing
@@ -102,7 +102,8 @@ def _names(manifest: Manifest, path: str) -> set[str]:
     root = Path(manifest.source.root)
     if manifest.source.kind in ("tar", "parquet"):
         return {path.removeprefix(f"{root}:")}
-    return {name_in(root, root / path), name_in(root, Path(path))}
+    files = (root / path, Path(path))
+    return {name(root, file) for name in (name_in, name_beside) for file in files}
 
 
 def compact(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..data.files import expect_outside
 from ..data.images import Pixels, decode
-from ..data.sources import PhotoSource, expect_root, reopen_source
+from ..data.sources import PhotoSource, expect_root, place_of, reopen_source
 from ..errors import DatabaseError, ImageError, InputError
 from ..index_build.descriptors import Descriptor
 from ..index_build.exact import Ids, Vectors
@@ -222,7 +222,7 @@ class ImageDatabase:
 
     def _place(self, name: str) -> str:
         inside = self.manifest.source.kind in ("tar", "parquet")
-        return f"{self._root}:{name}" if inside else str(self._root / name)
+        return f"{self._root}:{name}" if inside else str(place_of(self._root, name))
 
     def expect_outside(self, out: Path, *others: Path) -> None:
         """Refuse to write over the database, the archive that its photos are in, or other files.

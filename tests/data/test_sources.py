@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from simpaint.data.sources import open_source, reopen_source
+from simpaint.data.sources import name_beside, open_source, place_of, reopen_source
 from simpaint.errors import ImageError, InputError
 
 PHOTOS = {name: name.encode() * 50 for name in ("b.jpg", "a/z.png", "a/c.JPG", "notes.txt")}
@@ -220,3 +220,15 @@ def _rows(folder: Path, paths: list[str | None]) -> Path:
     rows = [{"bytes": str(path).encode(), "path": path} for path in paths]
     pq.write_table(pa.table({"image": rows}), folder / "photos.parquet")
     return folder / "photos.parquet"
+
+
+def test_a_name_beside_the_root_leads_back_to_its_file() -> None:
+    root = Path("/home/me/photos")
+    for path, name in (
+        ("/home/me/photos/a/b.jpg", "a/b.jpg"),
+        ("/home/me/more/b.jpg", "../more/b.jpg"),
+        ("/disk/b.jpg", "/disk/b.jpg"),
+    ):
+        assert name_beside(root, Path(path)) == name
+        assert place_of(root, name) == Path(path)
+    assert place_of(Path("photos"), "../more/b.jpg") == Path("more/b.jpg")

@@ -108,12 +108,13 @@ def test_a_changed_photo_gets_a_new_id_and_a_mended_one_is_used(photos: Path, db
     assert 3 not in indexed(db)
 
 
-def test_files_from_elsewhere_are_added_by_absolute_path(db: Path, tmp_path: Path) -> None:
+def test_files_from_elsewhere_are_added_once(db: Path, tmp_path: Path) -> None:
     more = draw_faces(tmp_path / "more", 2, start=70)
     assert added(db, more).added == 2
-    assert (more / "0070.jpg").as_posix() in paths(db)
+    assert "../more/0070.jpg" in paths(db)
     (tmp_path / "list.txt").write_text("more/0070.jpg\nphotos/0001.jpg\n")
     assert added(db, tmp_path / "list.txt").unchanged == 2
+    assert remove(db, paths=[str(more / "0070.jpg"), "../more/0071.jpg"]).count == 20
 
 
 def test_a_source_of_another_kind_is_refused(db: Path, tmp_path: Path) -> None:
@@ -332,7 +333,7 @@ def test_a_list_of_whole_paths_is_added_once(
     listed.write_text("\n".join(names))
     with monkeypatch.context() as patch:
         if old:  # names were stored as the list had them
-            patch.setattr(sources, "name_in", lambda root, path: names.pop(0))
+            patch.setattr(sources, "name_beside", lambda root, path: names.pop(0))
         built(listed, tmp_path / "db")
     result = added(tmp_path / "db", listed)
     assert (result.added, result.unchanged) == (0, 5)

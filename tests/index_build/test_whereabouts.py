@@ -4,6 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from simpaint.data import sources
 from simpaint.errors import InputError
 from simpaint.index_build.adding import Added, add
 from simpaint.index_build.change import remove
@@ -94,3 +95,47 @@ def test_archives_and_lists_move_too(photos: Path, tmp_path: Path) -> None:
 def test_a_search_is_not_told_of_a_place_that_is_not_there(db: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"absent: expected a folder, of .* found nothing"):
         ImageDatabase.open(db, photos=tmp_path / "absent")
+
+
+@pytest.mark.parametrize("by_list", [False, True])
+def test_photos_beside_the_root_move_with_it(tmp_path: Path, by_list: bool) -> None:
+    home, db = tmp_path / "home", tmp_path / "db"
+    draw_faces(home / "photos", 3)
+    draw_faces(home / "more", 2, start=8)
+    if by_list:
+        lines = [*(f"{i:04d}.jpg" for i in range(3)), "../more/0008.jpg", f"{home}/more/0009.jpg"]
+        (home / "photos" / "list.txt").write_text("\n".join(lines))
+        built(home / "photos" / "list.txt", db)
+    else:
+        built(home / "photos", db)
+        assert added(db, home / "more").added == 2
+    now = home.rename(tmp_path / "deeper")
+    (tmp_path / "link").symlink_to(now / "photos")
+    for root in (now / "photos", now / "more" / ".." / "photos"):
+        opened = ImageDatabase.open(db, photos=root)
+        assert len(opened.photos(range(5))) == 5
+        assert Path(opened.paths([4])[0]).resolve() == now / "more" / "0009.jpg"
+    assert moved(db, now / "photos").there == 5
+    assert ImageDatabase.open(db).paths([4]) == [str(now / "more" / "0009.jpg")]
+    result = added(db, now / "more")
+    assert (result.added, result.unchanged) == (0, 2)
+
+
+def test_where_old_databases_have_whole_paths_they_stay(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = draw_faces(tmp_path / "more", 2, start=80)
+    (more / "bad.jpg").touch()
+    listed = tmp_path / "album" / "list.txt"
+    listed.write_text("\n".join(["0001.jpg", *map(str, sorted(more.iterdir()))]))
+    with monkeypatch.context() as patch:
+        patch.setattr(sources, "name_beside", sources.name_in)
+        manifest = built(listed, tmp_path / "db")
+    before = read_manifest(tmp_path / "db")
+    assert ImageDatabase.open(tmp_path / "db").paths([1]) == [str(more / "0080.jpg")]
+    result = added(tmp_path / "db", more)
+    assert (result.added, result.unchanged, result.manifest) == (0, 2, before)
+    now = photos.rename(tmp_path / "now")
+    assert moved(tmp_path / "db", now).there == manifest.count == 3
+    assert added(tmp_path / "db", more).unchanged == 2
+    assert remove(tmp_path / "db", paths=[str(more / "0081.jpg")]).count == 2

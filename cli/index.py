@@ -173,17 +173,21 @@ def add(
 @_database
 @click.argument("photos", nargs=-1)
 @click.option("--id", "ids", type=int, multiple=True, help="A photo's id, in place of its path.")
-def remove(database: Path, photos: tuple[str, ...], ids: tuple[int, ...]) -> None:
+@click.option("--missing", "gone", is_flag=True, help="Those whose files were deleted.")
+def remove(database: Path, photos: tuple[str, ...], ids: tuple[int, ...], gone: bool) -> None:
     """Let PHOTOS of DATABASE no longer be found; `compact` deletes their vectors.
 
     PHOTOS are files, as `search` prints them or relative to the folder the database was built from.
     """
-    from ..index_build import remove
+    from ..index_build import missing, remove
 
-    if not photos and not ids:
+    if not photos and not ids and not gone:
         raise click.UsageError("expected PHOTOS or --id, found neither")
 
-    _summary(database, remove(database, ids, photos))
+    lost = [row.id for row in missing(database)] if gone else []
+    _summary(database, remove(database, [*ids, *lost], photos))
+    if gone:
+        click.echo(f"{len(lost):,} photos removed whose files are gone")
 
 
 @index.command()
@@ -215,14 +219,25 @@ def compact(database: Path, limit_memory: int | None) -> None:
 
 @index.command()
 @_database
-def verify(database: Path) -> None:
+@click.option("--photos", is_flag=True, help="List the photos whose files are gone: exit code 1.")
+@click.pass_context
+def verify(ctx: click.Context, database: Path, photos: bool) -> None:
     """Read every byte of DATABASE and compare it with its checksums."""
+    from ..index_build import missing
     from ..index_build.manifest import open_checked
 
     with progress_bar("Verifying", of_bytes=True) as progress:
         manifest = open_checked(database, "full", progress)
     size = sum(file.size for file in manifest.files.values())
     click.echo(f"{database}: {len(manifest.files) + 1} files, {size:,} bytes, all as written")
+    if photos and (gone := missing(database)):
+        for row in gone:
+            click.echo(f"{row.id:>8}  {row.path}")
+        click.echo(
+            f"{len(gone):,} of {manifest.count:,} photos are gone; to take them out: "
+            f"simpaint index remove {database} --missing"
+        )
+        ctx.exit(1)
 
 
 @index.command()

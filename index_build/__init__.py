@@ -15,7 +15,7 @@ from .manifest import Manifest, open_checked, read_manifest
 from .publish import IndexConfig, Stages
 from .shards import PhotoRow
 from .store import iter_vectors, read_removed, rows
-from .whereabouts import Moved, moved
+from .whereabouts import Moved, missing, moved
 
 __all__ = [
     "AddConfig",
@@ -37,6 +37,7 @@ __all__ = [
     "database_descriptor",
     "iter_vectors",
     "load_descriptor",
+    "missing",
     "moved",
     "open_checked",
     "read_manifest",

@@ -8,13 +8,13 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from ..data.sources import PhotoSource, expect_root, reopen_source
+from ..data.sources import PhotoSource, expect_root, place_of, reopen_source
 from ..errors import ImageError, InputError
 from .change import changing, next_state
-from .manifest import Manifest, SourceInfo
+from .manifest import Manifest, SourceInfo, read_manifest
 from .publish import publish
 from .shards import PhotoRow, photo_rows
-from .store import read_removed, read_rows
+from .store import all_rows, read_removed, read_rows
 
 _LOOKED_FOR: Final = 32  # photos, from all over the database
 
@@ -76,12 +76,41 @@ def expect_photos(database: Path, manifest: Manifest) -> None:
     root = Path(manifest.source.root)
     if manifest.source.kind in ("tar", "parquet"):
         return
-    inside = [row for row in _some(database, manifest) if not row.path.startswith(("/", "../"))]
+    inside = [row for row in _some(database, manifest) if _is_inside(row)]
     if inside and all(is_gone(root / row.path) for row in inside):
-        raise InputError(
-            f"{root}: expected the photos of {database}, found none of {len(inside)} that were "
-            f"looked for; if they were moved: simpaint index moved {database} FOLDER"
-        )
+        raise _moved_away(database, root, len(inside))
+
+
+def missing(database: Path) -> list[PhotoRow]:
+    """The photos of a database that are no longer where they were, by id.
+
+    Raises:
+        InputError: not one is below the root, as if they were moved or a disk was away.
+        DatabaseError: the database is unfinished or damaged.
+    """
+    manifest = read_manifest(database)
+    kind, root = manifest.source.kind, Path(manifest.source.root)
+    held = set(reopen_source(kind, root).names) if kind in ("tar", "parquet") else None
+    found, inside, gone_inside = list[PhotoRow](), 0, 0
+    for row in all_rows(database, manifest):
+        gone = is_gone(place_of(root, row.path)) if held is None else row.path not in held
+        found += [row] if gone else []
+        inside += _is_inside(row)
+        gone_inside += gone and _is_inside(row)
+    if inside and gone_inside == inside:
+        raise _moved_away(database, root, inside)
+    return found
+
+
+def _is_inside(row: PhotoRow) -> bool:
+    return not row.path.startswith(("/", "../"))
+
+
+def _moved_away(database: Path, root: Path, looked_for: int) -> InputError:
+    return InputError(
+        f"{root}: expected the photos of {database}, found none of {looked_for} that were looked "
+        f"for; if they were moved: simpaint index moved {database} FOLDER"
+    )
 
 
 def is_gone(file: Path) -> bool:

@@ -14,8 +14,8 @@ PUBLIC = {
     "simpaint.index_build": """
         AddConfig Added BuildConfig Descriptor DescriptorConfig IndexConfig Manifest
         Moved NetworkDescriptor PhotoRow Stages Whitened Whitening add build_index compact
-        database_descriptor iter_vectors load_descriptor moved open_checked read_manifest
-        read_removed rebuild remove rows
+        database_descriptor iter_vectors load_descriptor missing moved open_checked
+        read_manifest read_removed rebuild remove rows
     """,
     "simpaint.inpainter": """
         Evaluation Inpainter LossWeights Outcome PConvUNet Painted PartialConv2d RECIPES Recipe

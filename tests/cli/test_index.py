@@ -91,3 +91,23 @@ def test_where_the_photos_are_now_is_recorded(photos: Path) -> None:
     assert f"{DATABASE}: photos from folder {now}\n6 of 6 photos" in done.output
     assert str(now / "00.png") in run("search", DATABASE, "now/00.png").output
     assert "5 photos" in run("remove", DATABASE, now / "00.png").output
+
+
+def test_deleted_photos_are_listed_and_taken_out(photos: Path) -> None:
+    assert run("verify", DATABASE, "--photos").exit_code == 0
+    for name in ("01.png", "04.png"):
+        (photos / name).unlink()
+    listed = run("verify", DATABASE, "--photos")
+    assert listed.exit_code == 1
+    assert listed.output.splitlines()[-3:-1] == ["       1  01.png", "       4  04.png"]
+    assert "2 of 6 photos are gone" in listed.output
+    assert run("verify", DATABASE).exit_code == 0
+    assert "2 photos removed whose files are gone" in run("remove", DATABASE, "--missing").output
+    assert run("verify", DATABASE, "--photos").exit_code == 0
+    assert "0 photos removed" in run("remove", DATABASE, "--missing").output
+    photos.rename("now")  # that is not as if all were deleted
+    for words in (("verify", DATABASE, "--photos"), ("remove", DATABASE, "--missing")):
+        refused = run(*words)
+        assert refused.exit_code == 2
+        assert "found none of 4 that were looked for; if they were moved" in refused.output
+    assert "4 photos" in run("info", DATABASE).output

@@ -9,7 +9,7 @@ from simpaint.errors import InputError
 from simpaint.index_build.adding import Added, add
 from simpaint.index_build.change import remove
 from simpaint.index_build.manifest import read_manifest
-from simpaint.index_build.whereabouts import moved
+from simpaint.index_build.whereabouts import missing, moved
 from simpaint.retrieval import ImageDatabase
 
 from .test_build import built
@@ -139,3 +139,23 @@ def test_where_old_databases_have_whole_paths_they_stay(
     assert moved(tmp_path / "db", now).there == manifest.count == 3
     assert added(tmp_path / "db", more).unchanged == 2
     assert remove(tmp_path / "db", paths=[str(more / "0081.jpg")]).count == 2
+
+
+def test_what_a_new_archive_has_no_more_is_missing(tmp_path: Path) -> None:
+    rows = [{"bytes": face_jpeg(i), "path": f"{i}.jpg"} for i in range(4)]
+    pq.write_table(pa.table({"image": rows}), tmp_path / "photos.parquet")
+    built(tmp_path / "photos.parquet", tmp_path / "db")
+    assert missing(tmp_path / "db") == []
+    pq.write_table(pa.table({"image": rows[:3]}), tmp_path / "photos.parquet")
+    assert [row.path for row in missing(tmp_path / "db")] == ["3:3.jpg"]
+
+
+def test_photos_beside_the_root_do_not_hide_that_it_moved(tmp_path: Path, db: Path) -> None:
+    more = draw_faces(tmp_path / "more", 3, start=80)
+    added(db, more)
+    (more / "0080.jpg").unlink()
+    assert [row.path for row in missing(db)] == ["../more/0080.jpg"]
+    (tmp_path / "album").rename(tmp_path / "now")
+    for look in (missing, lambda db: added(db, more)):
+        with pytest.raises(InputError, match="if they were moved"):
+            look(db)

@@ -1,5 +1,6 @@
 """A folder of photos to an image database, in a run that may be stopped and repeated."""
 
+import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -10,7 +11,7 @@ import torch
 from ..data.files import make_folder
 from ..data.images import MAX_PIXELS
 from ..data.progress import Progress
-from ..data.sources import PhotoSource, named_beside, open_source
+from ..data.sources import FileSource, PhotoSource, named_beside, open_source
 from ..errors import DatabaseError, InputError
 from .descriptors import (
     JSON,
@@ -38,6 +39,8 @@ from .store import Skipped, write_skipped
 
 if TYPE_CHECKING:
     from .faiss_index import Fill
+
+_logger = logging.getLogger(__name__)
 
 WHITENING: Final = "whitening.safetensors"
 _SAMPLE_PER_DIMENSION: Final = 16
@@ -158,7 +161,15 @@ def build_index(
         if is_finished(out):
             return _already_built(out, plan)
         choose_index(config.index, len(names), config.descriptor.pca or descriptor.d)
-        start_or_resume(out, plan)
+        plan, listed = start_or_resume(out, plan, names)
+        if listed != names:
+            source, names = FileSource(source.kind, source.root, listed), listed
+            _logger.warning(
+                "%s: goes on with the %s files that were there when it began; "
+                "`simpaint index add` takes those that came since",
+                out,
+                f"{len(names):,}",
+            )
         if config.descriptor.pca is not None:
             descriptor = _whitened(out, config, source, descriptor, stages)
         with stages("Embedding", "images") as progress:

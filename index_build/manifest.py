@@ -17,6 +17,9 @@ MANIFEST: Final = "manifest.json"
 PLAN: Final = "build.json"
 """Stands beside the shards of a build or an addition that has not ended."""
 
+LISTING: Final = "build-listing"
+"""Beside it, for a build: the names of the files as they were when it began, NUL after each."""
+
 Level: TypeAlias = Literal["full", "sizes"]
 
 _BLANK: Final = "0" * 64

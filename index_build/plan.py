@@ -2,26 +2,37 @@
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from ..data.files import make_folder, replacing
 from ..errors import DatabaseError
 from .descriptors import JSON
-from .manifest import PLAN
+from .manifest import LISTING, PLAN
 from .publish import sweep
 from .shards import IMAGES
+
+_OF_LISTING: Final = ("listing", "photos")
 
 
 def digest_of(names: list[str]) -> str:
     """SHA-256 of a listing."""
     digest = hashlib.sha256()
     for name in names:
-        digest.update(name.encode("utf-8", "surrogateescape") + b"\0")
+        digest.update(_encoded(name))
     return digest.hexdigest()
 
 
-def start_or_resume(out: Path, plan: dict[str, JSON]) -> None:
+def start_or_resume(
+    out: Path, plan: dict[str, JSON], names: list[str]
+) -> tuple[dict[str, JSON], list[str]]:
     """Keep the shards of an earlier run if its plan is the same, or begin in an empty folder.
+
+    Files that came or went since then do not make it another plan: it goes on with its own listing.
+
+    Returns:
+        the plan and the names to go on with.
 
     Raises:
         DatabaseError: the folder holds something else, or a build by another plan.
@@ -29,8 +40,11 @@ def start_or_resume(out: Path, plan: dict[str, JSON]) -> None:
     path = out / PLAN
     if path.exists():
         there = _read_plan(path)
+        begun = any(out.glob(f"{IMAGES}/part-*"))
+        if begun and (listed := _listed_before(out, there, plan)) is not None:
+            plan, names = {**plan, **{key: there[key] for key in _OF_LISTING}}, listed
         changed = difference({**there, "type": plan.get("type")}, plan)  # it decides no vector
-        if changed and any(out.glob(f"{IMAGES}/part-*")):
+        if changed and begun:
             raise DatabaseError(
                 f"{out}: holds an unfinished build of another configuration ({changed}); "
                 "repeat it as it was, or delete the folder"
@@ -42,6 +56,27 @@ def start_or_resume(out: Path, plan: dict[str, JSON]) -> None:
     else:
         _refuse_others(out)
     write_plan(out, plan)
+    if str(plan["source"]).startswith(("folder ", "list ")):  # archives do not change by the way
+        with replacing(out / LISTING) as temporary, temporary.open("wb") as file:
+            file.writelines(_encoded(name) for name in names)
+    return plan, names
+
+
+def _encoded(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape") + b"\0"
+
+
+def _listed_before(out: Path, there: dict[str, JSON], plan: dict[str, JSON]) -> list[str] | None:
+    """The listing of a build that has not ended, if that is all in which it differs."""
+    same = {key: plan[key] for key in ("type", *_OF_LISTING)}
+    if there.get("listing") == plan["listing"] or difference({**there, **same}, plan):
+        return None
+    with suppress(OSError):
+        content = (out / LISTING).read_bytes()
+        names = content.decode("utf-8", "surrogateescape").split("\0")[:-1]
+        if digest_of(names) == there.get("listing"):
+            return names
+    return None
 
 
 def _refuse_others(out: Path) -> None:
@@ -75,4 +110,7 @@ def same_plan(out: Path, plan: dict[str, JSON]) -> bool:
 def difference(there: dict[str, JSON], here: dict[str, JSON]) -> str:
     """In words what differs between two plans; empty if nothing does."""
     keys = [key for key in {**there, **here} if there.get(key) != here.get(key)]
-    return "; ".join(f"{key}: {there.get(key)} there, {here.get(key)} now" for key in keys)
+    said = {"listing": "other files now"}  # whose checksums tell nobody anything
+    return "; ".join(
+        f"{key}: " + said.get(key, f"{there.get(key)} there, {here.get(key)} now") for key in keys
+    )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from ..data.files import storage_errors
 from ..data.progress import Progress, silent
 from ..errors import DatabaseError
-from .manifest import MANIFEST, PLAN, IndexInfo, Manifest, describe_file, write_manifest
+from .manifest import LISTING, MANIFEST, PLAN, IndexInfo, Manifest, describe_file, write_manifest
 from .store import iter_vectors
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ _OURS = (
     ".partial-*",
     "images/.partial-*",
     PLAN,
+    LISTING,
 )
 
 

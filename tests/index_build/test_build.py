@@ -1,4 +1,5 @@
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -97,6 +98,32 @@ def test_an_unfinished_build_says_so_and_names_another_configuration(
     with pytest.raises(DatabaseError, match=r"unfinished .*\(batch size: 4 there, 8 now\)"):
         built(photos, out, replace(SMALL, batch_size=8))
     assert built(photos, out).count == 39
+
+
+def test_files_that_come_and_go_do_not_end_an_unfinished_build(
+    photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    album, out = shutil.copytree(photos, tmp_path / "album"), tmp_path / "db"
+    (album / os.fsdecode(b"\xff.jpg")).write_bytes(face_jpeg(1))
+    with pytest.raises(KeyboardInterrupt):
+        build_index(album, out, SMALL, descriptor=Stopped(6))
+    left = {path.name: path.stat().st_mtime_ns for path in out.glob("images/*.parquet")}
+    assert left
+    (album / "0000a.jpg").write_bytes(face_jpeg(99))
+    (album / "0039.jpg").unlink()
+    manifest = built(album, out)
+    assert "`simpaint index add` takes those that came since" in caplog.text
+    now = {path.name: path.stat().st_mtime_ns for path in out.glob("images/*.parquet")}
+    assert {name: now[name] for name in left} == left
+    assert (manifest.count, manifest.next_id) == (38, 42)
+    skipped = {row.path: row.reason for row in read_skipped(out / manifest.skipped)}
+    assert "No such file" in skipped["0039.jpg"]
+    assert {path.name for path in out.iterdir()} == {
+        *(".lock", "images", "manifest.json"),
+        *(manifest.skipped, manifest.index.file),
+    }
+    with pytest.raises(DatabaseError, match=r"\(listing: other files now\); .*index add"):
+        built(album, out)
 
 
 def test_before_the_first_shard_any_configuration_may_begin(photos: Path, tmp_path: Path) -> None:

@@ -106,6 +106,7 @@ def build(photos: Path, out: Path, **options: Any) -> None:  # noqa: ANN401
     Repeat the command to go on with a build that was stopped.
     """
     from ..index_build import BuildConfig, DescriptorConfig, IndexConfig, build_index
+    from ..index_build.publish import is_finished
 
     config = BuildConfig(
         DescriptorConfig(
@@ -117,8 +118,12 @@ def build(photos: Path, out: Path, **options: Any) -> None:  # noqa: ANN401
         options["workers"],
         max_pixels=options["max_pixels"],
     )
+    was_finished = is_finished(out)
     with _engine(options["engine"], options["address"]) as engine:
-        _summary(out, build_index(photos, out, config, progress_bar, engine=engine))
+        manifest = build_index(photos, out, config, progress_bar, engine=engine)
+    if was_finished:
+        click.echo(f"{out}: already built; `simpaint index add` takes what is new")
+    _summary(out, manifest)
 
 
 def _engine(name: str, address: str | None) -> "AbstractContextManager[Engine | None]":

@@ -245,8 +245,7 @@ class ImageDatabase:
 
         Raises:
             DatabaseError: an id that the database does not have.
-            ImageError: a photo is no longer where it was, or cannot be decoded any more; or, of a
-                Parquet file, its row holds another one now.
+            ImageError: a photo is no longer where it was, or another one is in its place.
         """
         some = self.rows(ids)
         if len(some) <= _READ_ALONE:
@@ -258,16 +257,17 @@ class ImageDatabase:
         name, place = row.path, self._place(row.path)
         try:
             content = self._source.read(name)
-            # The number of a row alone does not tell whether it is still that photo's.
-            nameless = self.manifest.source.kind == "parquet" and ":" not in name
-            if nameless and hashlib.sha256(content).hexdigest() != row.sha256:
-                raise ImageError(f"row {name} of the file holds another photo now")  # noqa: TRY301
         except ImageError as error:
             moved = "" if Path(name).is_absolute() else ", say where they were moved to (--moved)"
             raise ImageError(
                 f"{place}: {error}: bring the database's photos back{moved}, or take this one out "
                 "(simpaint index remove)"
             ) from error
+        if hashlib.sha256(content).hexdigest() != row.sha256:
+            raise ImageError(
+                f"{place}: holds another photo now than the database knows: bring that one back, "
+                "or let `simpaint index add` take this one in"
+            )
         return decode(content, name=place, side=size)
 
     @cached_property

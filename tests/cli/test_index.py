@@ -56,6 +56,7 @@ def test_info_says_what_the_manifest_says(photos: Path) -> None:
 def test_a_build_repeated_is_left_alone_and_another_is_refused(photos: Path) -> None:
     again = run("build", "photos", "--out", DATABASE, "--device", "cpu")
     assert again.exit_code == 0
+    assert "already built; `simpaint index add` takes what is new" in again.output
     other = run("build", "photos", "--out", DATABASE, "--device", "cpu", "--type", "Flat")
     assert other.exit_code == 2
     assert "type: auto there, Flat now" in other.output

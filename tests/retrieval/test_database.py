@@ -13,6 +13,7 @@ from PIL import Image
 
 from simpaint.data.images import decode
 from simpaint.errors import DatabaseError, ImageError, InputError
+from simpaint.index_build.adding import add
 from simpaint.index_build.build import BuildConfig, build_index
 from simpaint.index_build.change import rebuild, remove
 from simpaint.index_build.manifest import Level, Manifest, open_checked
@@ -305,9 +306,7 @@ def test_photos_in_a_parquet_file_are_read_from_it(tmp_path: Path) -> None:
     assert opened.paths([2]) == [f"{tmp_path / 'f.parquet'}:2"]
     np.testing.assert_array_equal(opened.photos([2])[0], decode(faces[2]))
     pq.write_table(pa.table({"image": [f.read_bytes() for f in faces[1:]]}), tmp_path / "f.parquet")
-    with pytest.raises(
-        ImageError, match=r"f\.parquet:0: row 0 of the file holds another photo now"
-    ):
+    with pytest.raises(ImageError, match=r"f\.parquet:0: holds another photo now"):
         ImageDatabase.open(tmp_path / "db").photos([0])
 
 
@@ -323,6 +322,15 @@ def test_a_photo_that_was_damaged_since_is_named(photos: Path, tmp_path: Path) -
     (photos / "0003.jpg").write_bytes((photos / "0003.jpg").read_bytes()[:100])
     with pytest.raises(ImageError, match=r"0003\.jpg"):
         ImageDatabase.open(tmp_path / "db").photos([2, 3])
+
+
+def test_a_photo_in_the_place_of_another_is_not_taken_for_it(photos: Path, tmp_path: Path) -> None:
+    (photos / "0003.jpg").write_bytes((photos / "0004.jpg").read_bytes())
+    opened = ImageDatabase.open(tmp_path / "db")
+    with pytest.raises(ImageError, match=r"0003\.jpg: holds another photo now .*index add"):
+        opened.photos([3])
+    assert add(tmp_path / "db", photos, descriptor=TinyDescriptor()).changed == 1
+    assert ImageDatabase.open(tmp_path / "db").photos([6])[0].shape == (48, 48, 3)
 
 
 def test_another_descriptor_is_refused_and_both_are_named(photos: Path, tmp_path: Path) -> None:

@@ -242,6 +242,7 @@ def _tar_members(root: Path) -> Iterator[tuple[str, "_Place | None", str, bool]]
     try:
         with tarfile.open(root, "r:") as tar:
             for member in tar:
+                tar.members.clear()  # type: ignore[attr-defined]  # all of them would stay
                 if member.isdir() or _hidden(member.name):
                     continue
                 whole = member.isreg() and not member.issparse()

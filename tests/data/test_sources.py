@@ -1,6 +1,7 @@
 import io
 import os
 import tarfile
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -104,6 +105,17 @@ def test_a_tar_is_read_by_offset_from_many_threads(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         contents = list(pool.map(source.read, source.names * 20))
     assert contents == list({**PHOTOS, "b.jpg": b"newer"}.values()) * 20
+
+
+def test_a_tar_of_many_photos_takes_the_memory_of_their_names(tmp_path: Path) -> None:
+    count = 3000
+    path = tar_of(tmp_path / "photos.tar", [(f"photos/{i:08d}.jpg", b"") for i in range(count)])
+    tracemalloc.start()
+    names = open_source(path).names
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(names) == count
+    assert peak < 300 * count  # 200; with what `tarfile` keeps of each, 540
 
 
 def test_a_damaged_tar_is_refused_and_not_read_in_part(tmp_path: Path) -> None:

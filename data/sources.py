@@ -3,6 +3,7 @@
 A source only knows names and bytes. What the bytes are worth is for `data.images` to find out.
 """
 
+import logging
 import os
 import posixpath
 import tarfile
@@ -10,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final, Literal, Protocol
@@ -19,9 +21,12 @@ from .images import MAX_BYTES, read_file
 
 SourceKind = Literal["folder", "list", "tar", "parquet"]
 
+_logger = logging.getLogger(__name__)
+
 _Place = tuple[int, int]  # offset and size
 
 _USUAL_COLUMNS: Final = ("image", "img", "photo", "picture", "jpg", "jpeg", "png", "webp")
+_LARGE_GROUP: Final = 256 << 20  # bytes
 _ROW_GROUPS_KEPT: Final = 2  # photos are read in order: the group in use and the one before
 
 
@@ -284,13 +289,20 @@ class ParquetSource:
         self._column, self._struct, self._has_paths = _image_column(self._file.schema_arrow, root)
         metadata = self._file.metadata
         sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
-        self._ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
+        self._ends = list(accumulate(sizes))
         self._groups: OrderedDict[int, Any] = OrderedDict()  # number -> its column
         self._lock = Lock()
 
     @cached_property
     def names(self) -> list[str]:
         """One name a row, in the file's order."""
+        if (largest := self._largest_group()) > _LARGE_GROUP:
+            _logger.warning(
+                "%s: has a row group with %s MB of photos, which is read whole and takes several "
+                "times that in memory; a file of smaller row groups takes less",
+                self.root,
+                f"{largest / 1e6:,.0f}",
+            )
         count = self._file.metadata.num_rows
         if not self._has_paths:
             return [str(row) for row in range(count)]
@@ -321,6 +333,16 @@ class ParquetSource:
             raise ImageError("the row holds no bytes")
         content: bytes = value["bytes"]
         return content
+
+    def _largest_group(self) -> int:
+        """Bytes of photos in the largest row group."""
+        metadata, largest = self._file.metadata, 0
+        for number in range(metadata.num_row_groups):
+            group = metadata.row_group(number)
+            columns = map(group.column, range(group.num_columns))
+            own = (c for c in columns if c.path_in_schema.partition(".")[0] == self._column)
+            largest = max(largest, sum(c.total_uncompressed_size for c in own))
+        return largest
 
     def _group(self, group: int) -> Any:  # noqa: ANN401 - pyarrow has no types
         with self._lock:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from simpaint.data import sources
 from simpaint.data.sources import name_beside, open_source, place_of, reopen_source
 from simpaint.errors import ImageError, InputError
 
@@ -146,6 +147,18 @@ def test_a_parquet_column_of_bytes_or_structs_is_a_source(tmp_path: Path) -> Non
     pq.write_table(plain, tmp_path / "photos.parquet")
     with pytest.raises(ImageError, match="no bytes"):
         open_source(tmp_path / "photos.parquet").read("9")
+
+
+def test_large_row_groups_are_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    photos = [{"bytes": os.urandom(1000), "path": str(i)} for i in range(100)]
+    table = pa.table({"image": photos, "other": [os.urandom(1000) for _ in photos]})
+    monkeypatch.setattr(sources, "_LARGE_GROUP", 60_000)
+    for size, told in ((50, False), (100, True)):
+        pq.write_table(table, tmp_path / "photos.parquet", row_group_size=size)
+        assert len(open_source(tmp_path / "photos.parquet").names) == 100
+        assert ("photos.parquet: has a row group with 0 MB" in caplog.text) == told
 
 
 def test_a_parquet_file_without_photos_is_refused(tmp_path: Path) -> None:

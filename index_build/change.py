@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from ..data.sources import name_beside, name_in
-from ..errors import DatabaseError
+from ..errors import DatabaseError, InputError
 from .manifest import Level, Manifest, ShardInfo, open_checked, read_manifest
-from .publish import IndexConfig, Stages, publish, silently, sweep, writing
+from .publish import IndexConfig, Stages, choose_index, publish, silently, sweep, writing
 from .shards import merged_shards, shard_name, write_table
 from .store import all_rows, read_removed, write_removed
 
@@ -112,6 +112,7 @@ def compact(
     """Rewrite the shards without removed photos, small ones joined; ids and vectors stay.
 
     Raises:
+        InputError: the index cannot be made of the photos that are left.
         DatabaseError: every photo was removed, or another process changes the database.
     """
     with changing(database) as manifest:
@@ -120,11 +121,25 @@ def compact(
         size = int(str(manifest.plan["shard size"]))
         if not manifest.tombstones and not any(s.rows < size for s in manifest.shards[:-1]):
             return manifest
+        index = _index_of(database, manifest, memory_limit)
         sweep(database, set(manifest.files))
         shards = tuple(_merged(database, manifest, size))
         manifest = replace(next_state(manifest), shards=shards, removed=None, tombstones=0)
-        index = IndexConfig(manifest.index.requested, memory_limit)
         return publish(database, manifest, index, stages)
+
+
+def _index_of(database: Path, manifest: Manifest, memory_limit: int | None) -> IndexConfig:
+    """The index that a database was made with, if it can be made of the photos that are left."""
+    index = IndexConfig(manifest.index.requested, memory_limit)
+    try:
+        choose_index(index, manifest.count, manifest.d)
+    except InputError as error:
+        if index.type == "auto":
+            raise
+        raise InputError(
+            f"{error}: `simpaint index rebuild {database} --type auto` first"
+        ) from error
+    return index
 
 
 def _merged(database: Path, manifest: Manifest, size: int) -> Iterator[ShardInfo]:

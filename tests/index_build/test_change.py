@@ -166,6 +166,20 @@ def test_a_database_without_photos_is_not_compacted(db: Path) -> None:
         compact(db)
 
 
+def test_an_index_that_too_few_are_left_for_is_refused_before_shards_are_rewritten(
+    db: Path,
+) -> None:
+    rebuild(db, IndexConfig("IVF16,Flat"))
+    manifest = remove(db, range(8))
+    before = sorted(db.rglob("*"))
+    with pytest.raises(InputError, match=r"at least 16 .*: `simpaint index rebuild .*--type auto`"):
+        compact(db)
+    assert sorted(db.rglob("*")) == before
+    assert read_manifest(db) == manifest
+    rebuild(db, IndexConfig())
+    assert compact(db).count == 12
+
+
 def test_another_type_of_index_is_made_of_the_same_vectors(db: Path) -> None:
     before = content(db)
     manifest = rebuild(db, IndexConfig("HNSW8,Flat"))

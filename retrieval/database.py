@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, lru_cache
-from math import isfinite
+from math import isfinite, isnan
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final, TypeAlias
@@ -142,8 +142,10 @@ class ImageDatabase:
             what they make of cosines: `max_score` is compared with that.
 
         Raises:
-            InputError: another shape or type, numbers that are not finite, or k below 1.
+            InputError: another shape or type, numbers that are not finite or none, or k below 1.
         """
+        if max_score is not None and isnan(max_score):
+            raise InputError("max_score: expected a number, found nan")
         k = int(k)  # FAISS takes no NumPy integers
         self._check(descriptors, k)
         queries = np.ascontiguousarray(descriptors)

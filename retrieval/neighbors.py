@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
+from math import isnan
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -21,6 +22,7 @@ from .database import ImageDatabase
 
 _QUERIES: Final = 8192  # with the block below, 134 MB of scores at a time
 _BLOCK: Final = 2048
+_ENTRIES: Final = 1 << 23  # neighbors held at a time; more than 1,024 each make smaller batches
 
 
 COPY_SCORES: Final = {"dlib": 0.98, "simnet": 0.92}
@@ -72,13 +74,15 @@ def write_neighbors(
         progress: told of photos done.
 
     Raises:
-        InputError: k is below 1, no threshold was given and none is known, or `out` is inside the
-            database or what its photos are in.
+        InputError: k is below 1, the threshold is no number, none was given and none is known, or
+            `out` is inside the database or what its photos are in.
         StorageError: the file cannot be written.
         DatabaseError: a shard is missing or damaged.
     """
     if k < 1:
         raise InputError(f"k: expected at least 1, found {k}")
+    if max_score is not None and isnan(max_score):
+        raise InputError("max_score: expected a number, found nan")
     database.expect_outside(out)
     manifest = database.manifest
     if max_score is None:
@@ -93,12 +97,27 @@ def write_neighbors(
     schema = _schema(k).with_metadata(settings)
     short = 0
     with replacing(out) as temporary, pq.ParquetWriter(temporary, schema) as writer:
-        for ids, best in _all_neighbors(database.folder, manifest, k, max_score, progress):
-            short += int((best.ids[:, -1] < 0).sum())
-            scores = best.scores.astype(np.float32)
-            columns = [pa.array(ids), _rows(best.ids), _rows(scores)]
-            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+        found = max(1, min(k, manifest.count))
+        for ids, best in _all_neighbors(database.folder, manifest, found, max_score, progress):
+            short += int((best.ids[:, -1] < 0).sum()) if found == k else len(ids)
+            for at in range(0, len(ids), _at_once(k)):
+                some = slice(at, at + _at_once(k))
+                neighbors = _padded(best.ids[some], k, -1)
+                scores = _padded(best.scores[some].astype(np.float32), k, -np.inf)
+                columns = [pa.array(ids[some]), _rows(neighbors), _rows(scores)]
+                writer.write_table(pa.Table.from_arrays(columns, schema=schema))
     return Written(max_score, short)
+
+
+def _at_once(k: int) -> int:
+    """Photos whose k neighbors are held in memory together."""
+    return max(1, min(_QUERIES, _ENTRIES // k))
+
+
+def _padded(values: NDArray[Any], k: int, padding: float) -> NDArray[Any]:
+    """(n, m) to (n, k), where there are fewer."""
+    missing = ((0, 0), (0, k - values.shape[1]))
+    return np.pad(values, missing, constant_values=padding)
 
 
 def known_copy_score(descriptor: Descriptor) -> float | None:
@@ -185,7 +204,7 @@ def _all_neighbors(
         return iter_vectors(folder, manifest)
 
     done, total = 0, manifest.count
-    for ids, queries in _joined(stream(), _QUERIES):
+    for ids, queries in _joined(stream(), _at_once(k)):
         seen = 0
 
         def tell(vectors: int, done: int = done, count: int = len(ids)) -> None:

@@ -1,3 +1,4 @@
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -157,3 +158,29 @@ def test_what_is_no_table_is_refused_by_name(db: ImageDatabase, tmp_path: Path) 
     for path in (tmp_path / "n.parquet", tmp_path / "absent.parquet", shard):
         with pytest.raises(InputError, match=f"{path.name}: expected a table of neighbors"):
             read_neighbors(path)
+
+
+def test_more_neighbors_than_photos_take_no_memory(
+    db: ImageDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = write_neighbors(db, tmp_path / "few.parquet", len(db) - 1, max_score=2)
+    monkeypatch.setattr(neighbors, "_ENTRIES", 50_000)
+    tracemalloc.start()
+    done = write_neighbors(db, tmp_path / "many.parquet", 9000, max_score=2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (done.short, peak < 9000 * len(db) * 4) == (len(db), True)
+    expected, found = (read_neighbors(tmp_path / f"{name}.parquet") for name in ("few", "many"))
+    assert found.neighbors.shape == found.scores.shape == (len(db), 9000)
+    np.testing.assert_array_equal(found.neighbors[:, : len(db) - 1], expected.neighbors)
+    np.testing.assert_array_equal(found.scores[:, : len(db) - 1], expected.scores)
+    assert few.short == (expected.neighbors[:, -1] < 0).sum()
+    assert (found.neighbors[:, len(db) :] == -1).all()
+    assert np.isneginf(found.scores[:, len(db) :]).all()
+
+
+def test_a_threshold_that_is_no_number_is_refused(db: ImageDatabase, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="max_score: expected a number, found nan"):
+        write_neighbors(db, tmp_path / "n.parquet", 3, max_score=float("nan"))
+    with pytest.raises(InputError, match="max_score: expected a number, found nan"):
+        db.search(np.ones((1, db.manifest.d), np.float32), 3, max_score=float("nan"))

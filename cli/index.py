@@ -106,6 +106,7 @@ def build(photos: Path, out: Path, **options: Any) -> None:  # noqa: ANN401
     Repeat the command to go on with a build that was stopped.
     """
     from ..index_build import BuildConfig, DescriptorConfig, IndexConfig, build_index
+    from ..index_build.plan import stopped_addition
     from ..index_build.publish import is_finished
 
     config = BuildConfig(
@@ -123,6 +124,8 @@ def build(photos: Path, out: Path, **options: Any) -> None:  # noqa: ANN401
         manifest = build_index(photos, out, config, progress_bar, engine=engine)
     if was_finished:
         click.echo(f"{out}: already built; `simpaint index add` takes what is new")
+        if stopped_addition(out, manifest.generation):
+            click.echo("An addition was stopped: repeat `simpaint index add` to go on with it.")
     _summary(out, manifest)
 
 

@@ -16,7 +16,7 @@ from .change import changing, next_part, next_state, without
 from .descriptors import JSON, Descriptor, pick_device
 from .embed import EmbedConfig, embed
 from .manifest import Manifest, ShardInfo
-from .plan import digest_of, same_plan, write_plan
+from .plan import ADDS_TO, digest_of, same_plan, write_plan
 from .publish import IndexConfig, Stages, publish, silently, sweep
 from .shards import PhotoRow, read_columns
 from .store import Skipped, all_rows, read_skipped, write_skipped
@@ -170,7 +170,7 @@ def _embed_more(
 ) -> tuple[list[ShardInfo], list[Skipped]]:
     how = _as_built(manifest, config)
     plan: dict[str, JSON] = {
-        "adds to generation": manifest.generation,
+        ADDS_TO: manifest.generation,
         "listing": digest_of(names),
         "batch size": how.photos_at_once,
         "device": how.device.partition(":")[0],

@@ -24,7 +24,7 @@ from .descriptors import (
 )
 from .embed import SHARD_SIZE, EmbedConfig, batches_of, describe, embed
 from .manifest import DescriptorInfo, IndexInfo, Manifest, ShardInfo, SourceInfo, read_manifest
-from .plan import difference, digest_of, start_or_resume
+from .plan import difference, digest_of, start_or_resume, stopped_addition
 from .publish import (
     IndexConfig,
     Stages,
@@ -212,7 +212,8 @@ def _already_built(out: Path, plan: dict[str, JSON]) -> Manifest:
             f"{out}: holds a finished database of another configuration ({changed}); "
             "`simpaint index add` takes more photos, `rebuild` another type"
         )
-    sweep(out, set(manifest.files))
+    if not stopped_addition(out, manifest.generation):
+        sweep(out, set(manifest.files))
     return manifest
 
 

@@ -13,6 +13,9 @@ from .manifest import LISTING, PLAN
 from .publish import sweep
 from .shards import IMAGES
 
+ADDS_TO: Final = "adds to generation"
+"""What the plan of an addition has, and that of a build has not."""
+
 _OF_LISTING: Final = ("listing", "photos")
 
 
@@ -105,6 +108,12 @@ def _read_plan(path: Path) -> dict[str, JSON]:
 def same_plan(out: Path, plan: dict[str, JSON]) -> bool:
     """Whether the shards that an interrupted run has left are of this plan."""
     return (out / PLAN).exists() and not difference(_read_plan(out / PLAN), plan)
+
+
+def stopped_addition(out: Path, generation: int) -> bool:
+    """Whether an addition to that generation of a database has left shards to go on with."""
+    path = out / PLAN
+    return path.exists() and _read_plan(path).get(ADDS_TO) == generation
 
 
 def difference(there: dict[str, JSON], here: dict[str, JSON]) -> str:

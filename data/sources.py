@@ -7,6 +7,7 @@ import logging
 import os
 import posixpath
 import tarfile
+from codecs import BOM_UTF8
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import suppress
@@ -60,7 +61,7 @@ def open_source(path: Path, exclude: Path | None = None) -> PhotoSource:
 
     A folder is searched with all that is below it, links included, each real folder once; hidden
     files and folders are left out, and every other file counts, whatever its ending. A list is a
-    text file with one path a line, relative to the list's folder or absolute.
+    text file with one path a line, relative to the list's folder or absolute, blanks and all.
 
     Args:
         path: a folder, a `.tar`, a `.parquet`, or a text file.
@@ -155,13 +156,15 @@ def _walk(root: Path, exclude: Path | None) -> list[str]:
 
 def _read_list(path: Path) -> list[str]:
     try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        content = path.read_bytes()
+    except OSError as error:
         raise InputError(f"{path}: expected a text file with one path a line: {error}") from error
-    if "\0" in text:
+    if b"\0" in content:
         raise InputError(f"{path}: expected a text file with one path a line, found binary data")
-    lines = (line.strip() for line in text.splitlines())
-    return list(dict.fromkeys(name_in(path.parent, path.parent / line) for line in lines if line))
+    lines = content.removeprefix(BOM_UTF8).split(b"\n")  # names may have other ends of lines inside
+    written = (line.removesuffix(b"\r") for line in lines if line.strip())
+    names = (line.decode("utf-8", "surrogateescape") for line in written)  # as a folder has them
+    return list(dict.fromkeys(name_in(path.parent, path.parent / name) for name in names))
 
 
 def name_in(root: Path, path: Path) -> str:

@@ -14,7 +14,7 @@ from ..errors import ImageError, InputError
 from .build import database_descriptor
 from .change import changing, next_part, next_state, without
 from .descriptors import JSON, Descriptor, pick_device
-from .embed import EmbedConfig, embed
+from .embed import EmbedConfig, embed, none_usable
 from .manifest import Manifest, ShardInfo
 from .plan import ADDS_TO, digest_of, same_plan, write_plan
 from .publish import IndexConfig, Stages, publish, silently, sweep
@@ -82,8 +82,8 @@ def add(
         descriptor: used in place of loading the database's own.
 
     Raises:
-        InputError: no photos, a source of another kind than the database's, or the photos that it
-            has were moved.
+        InputError: no photos, none that can be used, a source of another kind than the database's,
+            or the photos that it has were moved.
         DatabaseError: the database is unfinished or damaged, or another process changes it.
     """
     config = config or AddConfig()
@@ -100,6 +100,9 @@ def add(
             descriptor=descriptor,
         )
         shards, skipped = _embed_more(database, manifest, source, names, loaded, config, stages)
+        if not shards and not known:
+            sweep(database, set(manifest.files))
+            raise none_usable(photos, len(names), skipped[0])
         replaced = [known[name].id for name in names if name in known]
         manifest = _grown(database, manifest, names, shards, skipped, replaced, config, stages)
         added = sum(shard.rows for shard in shards)

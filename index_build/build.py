@@ -22,7 +22,7 @@ from .descriptors import (
     load_descriptor,
     pick_device,
 )
-from .embed import SHARD_SIZE, EmbedConfig, batches_of, describe, embed
+from .embed import SHARD_SIZE, EmbedConfig, batches_of, describe, embed, none_usable
 from .manifest import DescriptorInfo, IndexInfo, Manifest, ShardInfo, SourceInfo, read_manifest
 from .plan import difference, digest_of, start_or_resume, stopped_addition
 from .publish import (
@@ -177,10 +177,7 @@ def build_index(
         shards = [shard for shard in shards if shard.rows]
         if not shards:
             sweep(out, set())
-            raise InputError(
-                f"{photos}: none of {len(names)} files can be used as a photo; "
-                f"the first: {skipped[0].path}: {skipped[0].reason}"
-            )
+            raise none_usable(photos, len(names), skipped[0])
         manifest = _first_manifest(out, source, descriptor, plan, shards, skipped)
         return publish(out, manifest, config.index, stages, fill=engine.fill(out, manifest))
 

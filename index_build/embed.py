@@ -21,6 +21,7 @@ from ..data.decoding import DecodedBatch, Usable, decode_ahead
 from ..data.images import MAX_PIXELS, Pixels
 from ..data.progress import Progress, silent
 from ..data.sources import PhotoSource
+from ..errors import InputError
 from .descriptors import Descriptor
 from .manifest import ShardInfo
 from .shards import PhotoRow, count_rows, shard_name, write_shard
@@ -116,6 +117,14 @@ def embed(
         if written is not None:
             written.result()
     return _collect(folder, shards)
+
+
+def none_usable(photos: Path, count: int, first: Skipped) -> InputError:
+    """What to raise where not one of `count` files can be used; it says why of the first."""
+    return InputError(
+        f"{photos}: none of {count} files can be used as a photo; "
+        f"the first: {first.path}: {first.reason}"
+    )
 
 
 def batches_of(names: list[str], size: int) -> Iterator[list[str]]:

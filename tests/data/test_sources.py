@@ -216,6 +216,13 @@ def test_a_list_names_each_file_once(tmp_path: Path) -> None:
     assert open_source(tmp_path / "list.txt").names == ["a.jpg", "b/c.jpg"]
 
 
+def test_a_list_holds_every_name_that_a_file_may_have(tmp_path: Path) -> None:
+    odd = ["a\u2028b.jpg", "blank .jpg ", " \x0b.jpg", os.fsdecode(b"\xff.jpg"), "\xe9.jpg"]
+    content = b"\xef\xbb\xbf" + b"\r\n".join(os.fsencode(name) for name in odd) + b"\n \n\n"
+    (tmp_path / "list.txt").write_bytes(content)
+    assert open_source(tmp_path / "list.txt").names == odd
+
+
 def test_of_several_columns_of_bytes_the_one_called_as_photos_are_is_read(tmp_path: Path) -> None:
     table = pa.table({"key": [b"1", b"2"], "jpg": [b"photo", b"other"]})
     pq.write_table(table, tmp_path / "photos.parquet")

@@ -45,7 +45,7 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.replace(path)
             sync_folder(path.parent)
     finally:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # what was raised before says more
             temporary.unlink()
 
 
@@ -66,6 +66,18 @@ def make_folder(folder: Path) -> None:
     """
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+
+
+def expect_utf8(folder: Path) -> None:
+    """Refuse a folder that neither a manifest nor FAISS could name.
+
+    Raises:
+        InputError: naming it.
+    """
+    try:
+        str(folder.resolve()).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{folder}: expected a folder whose name is UTF-8") from error
 
 
 def expect_outside(out: Path, read: Iterable[Path]) -> None:

@@ -27,6 +27,7 @@ _logger = logging.getLogger(__name__)
 _Place = tuple[int, int]  # offset and size
 
 _USUAL_COLUMNS: Final = ("image", "img", "photo", "picture", "jpg", "jpeg", "png", "webp")
+_EXPECTED: Final = "expected a folder, a text file of paths, an uncompressed .tar or a .parquet"
 _LARGE_GROUP: Final = 256 << 20  # bytes
 _ROW_GROUPS_KEPT: Final = 2  # photos are read in order: the group in use and the one before
 
@@ -74,10 +75,11 @@ def open_source(path: Path, exclude: Path | None = None) -> PhotoSource:
     if path.is_dir():
         return FileSource("folder", path, list(_walk(path, exclude)))
     if not path.is_file():
-        raise InputError(f"{path}: expected a folder, a list, a .tar or a .parquet, found nothing")
-    if path.suffix == ".parquet":
+        raise InputError(f"{path}: {_EXPECTED}, found nothing")
+    ending = path.suffix.lower()
+    if ending == ".parquet":
         return ParquetSource(path)
-    if path.suffix == ".tar":
+    if ending == ".tar":
         return TarSource(path)
     return FileSource("list", path.parent, _read_list(path))
 
@@ -158,9 +160,9 @@ def _read_list(path: Path) -> list[str]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: expected a text file with one path a line: {error}") from error
+        raise InputError(f"{path}: {_EXPECTED}; cannot be read: {error.strerror}") from error
     if b"\0" in content:
-        raise InputError(f"{path}: expected a text file with one path a line, found binary data")
+        raise InputError(f"{path}: {_EXPECTED}, found another file")
     lines = content.removeprefix(BOM_UTF8).split(b"\n")  # names may have other ends of lines inside
     written = (line.removesuffix(b"\r") for line in lines if line.strip())
     names = (line.decode("utf-8", "surrogateescape") for line in written)  # as a folder has them
@@ -299,6 +301,8 @@ class ParquetSource:
     @cached_property
     def names(self) -> list[str]:
         """One name a row, in the file's order."""
+        import pyarrow as pa
+
         if (largest := self._largest_group()) > _LARGE_GROUP:
             _logger.warning(
                 "%s: has a row group with %s MB of photos, which is read whole and takes several "
@@ -309,7 +313,11 @@ class ParquetSource:
         count = self._file.metadata.num_rows
         if not self._has_paths:
             return [str(row) for row in range(count)]
-        table = self._file.read(columns=[f"{self._column}.path"])
+        column = f"{self._column}.path"
+        try:
+            table = self._file.read(columns=[column])
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{self.root}: expected a column {column}, found: {error}") from error
         paths = ((row or {}).get("path") for row in table.column(0).to_pylist())
         return [_row_name(row, path) for row, path in enumerate(paths)]
 

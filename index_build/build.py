@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 import torch
 
-from ..data.files import make_folder
+from ..data.files import expect_utf8, make_folder
 from ..data.images import MAX_PIXELS
 from ..data.progress import Progress
 from ..data.sources import FileSource, PhotoSource, named_beside, open_source
@@ -149,11 +149,8 @@ def build_index(
     names = source.names
     if not names:
         raise InputError(f"{photos}: expected photos, found none")
-    for path in (out.resolve(), source.root):
-        try:
-            str(path).encode()
-        except UnicodeEncodeError as error:  # manifest and FAISS could not name it, hours later
-            raise InputError(f"{path}: expected a folder whose name is UTF-8") from error
+    for path in (out, source.root):
+        expect_utf8(path)
     descriptor = descriptor or load_descriptor(config.descriptor, config.device)
     plan = _plan(config, descriptor, source)
     make_folder(out)
@@ -171,7 +168,7 @@ def build_index(
                 f"{len(names):,}",
             )
         if config.descriptor.pca is not None:
-            descriptor = _whitened(out, config, source, descriptor, stages)
+            descriptor = _whitened(photos, out, config, source, descriptor, stages)
         with stages("Embedding", "images") as progress:
             shards, skipped = engine.embed(source, descriptor, out, config, progress)
         shards = [shard for shard in shards if shard.rows]
@@ -215,7 +212,12 @@ def _already_built(out: Path, plan: dict[str, JSON]) -> Manifest:
 
 
 def _whitened(
-    out: Path, config: BuildConfig, source: PhotoSource, descriptor: Descriptor, stages: Stages
+    photos: Path,
+    out: Path,
+    config: BuildConfig,
+    source: PhotoSource,
+    descriptor: Descriptor,
+    stages: Stages,
 ) -> Whitened:
     """The descriptor with a whitening learned from a sample of the photos, the same every time."""
     path, d = out / WHITENING, config.descriptor.pca or descriptor.d
@@ -224,13 +226,18 @@ def _whitened(
         size = min(len(names), max(_SMALLEST_SAMPLE, _SAMPLE_PER_DIMENSION * d))
         chosen = np.random.default_rng(config.seed).choice(len(names), size, replace=False)
         sample = [names[i] for i in np.sort(chosen)]
-        vectors = []
+        vectors, skipped = [], []
         with stages("Learning a whitening", "images") as progress:
             batches = batches_of(sample, how.photos_at_once)
             for batch in describe(source, batches, descriptor, how):
                 usable = [not isinstance(outcome, str) for outcome in batch.outcomes]
                 vectors.append(batch.vectors[usable])
+                outcomes = zip(batch.names, batch.outcomes, strict=True)
+                skipped += [Skipped(name, why) for name, why in outcomes if isinstance(why, str)]
                 progress(sum(map(len, vectors)), size)
+        if len(skipped) == size:
+            sweep(out, set())
+            raise none_usable(photos, size, skipped[0])
         Whitening.fit(torch.from_numpy(np.concatenate(vectors)), d).save(path)
     return Whitened(descriptor, Whitening.load(path))
 

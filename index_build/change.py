@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..data.files import expect_utf8
 from ..data.sources import name_beside, name_in
 from ..errors import DatabaseError, InputError
 from .manifest import Level, Manifest, ShardInfo, open_checked, read_manifest
@@ -25,6 +26,7 @@ def changing(database: Path, level: Level = "full") -> Iterator[Manifest]:
     Every byte is checked where new files are made of the old ones: else damage would get a
     checksum that says it is as written.
     """
+    expect_utf8(database)
     read_manifest(database)  # before a lock is left in a folder that is no database
     with writing(database):
         yield open_checked(database, level)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ..data.files import storage_errors
 from ..data.progress import Progress, silent
-from ..errors import DatabaseError
+from ..errors import DatabaseError, StorageError
 from .manifest import LISTING, MANIFEST, PLAN, IndexInfo, Manifest, describe_file, write_manifest
 from .store import iter_vectors
 
@@ -59,6 +59,7 @@ def writing(folder: Path) -> Iterator[None]:
 
     Raises:
         DatabaseError: another process is changing it.
+        StorageError: it cannot be locked.
     """
     path = folder / ".lock"
     with storage_errors(path):
@@ -66,9 +67,14 @@ def writing(folder: Path) -> Iterator[None]:
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go by the system after a kill
-        except OSError as error:
+        except BlockingIOError as error:
             raise DatabaseError(
                 f"{folder}: another process is changing it; wait until that one ends"
+            ) from error
+        except OSError as error:
+            raise StorageError(
+                f"{path}: expected a file that can be locked, so that nobody else changes the "
+                f"database meanwhile; found: {error.strerror or error}"
             ) from error
         yield
 

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from ..data.files import expect_utf8
 from ..data.sources import PhotoSource, expect_root, place_of, reopen_source
 from ..errors import ImageError, InputError
 from .change import changing, next_state
@@ -51,6 +52,7 @@ def moved(database: Path, photos: Path) -> Moved:
         if kind == "list" and root.is_file():
             root = root.parent
         expect_root(kind, root)
+        expect_utf8(root)
         source, looked_for = reopen_source(kind, root), _some(database, manifest)
         there = sum(_holds(source, row) for row in looked_for)
         if looked_for and not there:

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.files import expect_outside
+from ..data.files import expect_outside, expect_utf8
 from ..data.images import Pixels, decode
 from ..data.sources import PhotoSource, expect_root, place_of, reopen_source
 from ..errors import DatabaseError, ImageError, InputError
@@ -81,10 +81,11 @@ class ImageDatabase:
 
         Raises:
             DatabaseError: missing, unfinished, damaged, or made by another version.
-            InputError: nothing is where the photos are said to be.
+            InputError: nothing is where the photos are said to be, or the name is not UTF-8.
             DependencyError: FAISS is not installed.
         """
         import_faiss()
+        expect_utf8(Path(folder))
         folder, moved = Path(folder), None if photos is None else Path(photos)
         for _ in range(_ATTEMPTS):
             manifest = open_checked(folder, verify)

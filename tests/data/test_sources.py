@@ -77,7 +77,7 @@ def test_a_list_names_paths_relative_to_itself_or_absolute(tmp_path: Path) -> No
     assert source.read(names[3]) == PHOTOS["b.jpg"]
     assert [source.read(name) for name in source.names[:2]] == [PHOTOS["b.jpg"], PHOTOS["a/z.png"]]
     (tmp_path / "binary.txt").write_bytes(b"\0\xff\xfe")
-    with pytest.raises(InputError, match="expected a text file"):
+    with pytest.raises(InputError, match=r"expected a folder, a text .* found another file"):
         open_source(tmp_path / "binary.txt")
     with pytest.raises(InputError, match="found nothing"):
         open_source(tmp_path / "absent")
@@ -159,6 +159,24 @@ def test_large_row_groups_are_told_of(
         pq.write_table(table, tmp_path / "photos.parquet", row_group_size=size)
         assert len(open_source(tmp_path / "photos.parquet").names) == 100
         assert ("photos.parquet: has a row group with 0 MB" in caplog.text) == told
+
+
+def test_a_damaged_column_of_paths_is_named_with_its_file(tmp_path: Path) -> None:
+    table = pa.table({"image": [{"bytes": b"photo", "path": f"{i}.jpg"} for i in range(9)]})
+    path = tmp_path / "photos.parquet"
+    pq.write_table(table, path, use_dictionary=False)
+    start = pq.ParquetFile(path).metadata.row_group(0).column(1).data_page_offset
+    content = bytearray(path.read_bytes())
+    content[start : start + 12] = b"\xff" * 12
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"photos\.parquet: expected a column image\.path, found"):
+        _ = open_source(path).names
+
+
+def test_what_a_file_is_does_not_depend_on_capitals(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"image": [b"photo"]}), tmp_path / "A.Parquet")
+    assert open_source(tmp_path / "A.Parquet").names == ["0"]
+    assert open_source(tar_of(tmp_path / "A.TAR", list(PHOTOS.items()))).names == list(PHOTOS)
 
 
 def test_a_parquet_file_without_photos_is_refused(tmp_path: Path) -> None:

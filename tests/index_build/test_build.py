@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import os
 import shutil
 import struct
@@ -13,14 +15,16 @@ import pytest
 from numpy.typing import NDArray
 from torch import Tensor
 
-from simpaint.errors import DatabaseError, InputError
+from simpaint.errors import DatabaseError, InputError, StorageError
 from simpaint.index_build.build import BuildConfig, build_index
+from simpaint.index_build.change import remove
 from simpaint.index_build.descriptors import DescriptorConfig
 from simpaint.index_build.faiss_index import read_index
 from simpaint.index_build.manifest import Manifest, open_checked, read_manifest
 from simpaint.index_build.publish import IndexConfig, writing
 from simpaint.index_build.shards import PhotoRow
 from simpaint.index_build.store import iter_vectors, read_skipped, rows
+from simpaint.retrieval import ImageDatabase
 
 from .tiny import TinyDescriptor, draw_faces, face_jpeg
 
@@ -164,6 +168,16 @@ def test_photos_of_which_none_can_be_used_are_refused(tmp_path: Path) -> None:
     assert built(tmp_path / "photos", tmp_path / "db").count == 3
 
 
+def test_a_whitening_of_nothing_is_refused_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").touch()
+    config = replace(SMALL, descriptor=DescriptorConfig("vgg16", pca=4))
+    with pytest.raises(InputError, match=r"none of 1 files .* a\.jpg: the file is empty"):
+        built(tmp_path / "photos", tmp_path / "db", config)
+    draw_faces(tmp_path / "photos", 3)
+    assert built(tmp_path / "photos", tmp_path / "db").count == 3
+
+
 def test_the_database_may_lie_among_the_photos(tmp_path: Path) -> None:
     draw_faces(tmp_path, 5)
     first = built(tmp_path, tmp_path / "faces.simpaint")
@@ -191,6 +205,20 @@ def test_one_writer_at_a_time(photos: Path, tmp_path: Path) -> None:
     with writing(out), pytest.raises(DatabaseError, match="another process is changing it"):
         built(photos, out)
     assert built(photos, out).count == 39
+
+
+def test_a_lock_that_cannot_be_had_is_not_another_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(file: object, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    with (
+        pytest.raises(StorageError, match=r"\.lock: expected .* found: No locks"),
+        writing(tmp_path),
+    ):
+        pass
 
 
 # A process that imports once and forks, so that a kill costs no start of Python. Each build has a
@@ -268,6 +296,11 @@ def test_the_photos_folder_and_names_that_are_no_text_are_refused(
     with pytest.raises(InputError, match="name is UTF-8"):
         built(photos, tmp_path / os.fsdecode(b"x\xff") / "db")
     assert not list(tmp_path.iterdir())
+    built(photos, tmp_path / "db")
+    named = (tmp_path / "db").rename(tmp_path / os.fsdecode(b"db\xff"))
+    for use in (ImageDatabase.open, lambda path: remove(path, [0])):
+        with pytest.raises(InputError, match="name is UTF-8"):
+            use(named)
 
 
 @pytest.mark.parametrize("wrong", [{"name": "sim-net"}, {"name": "vgg16", "pooling": "max"}])

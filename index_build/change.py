@@ -16,7 +16,7 @@ from ..errors import DatabaseError, InputError
 from .manifest import Level, Manifest, ShardInfo, open_checked, read_manifest
 from .publish import IndexConfig, Stages, choose_index, publish, silently, sweep, writing
 from .shards import merged_shards, shard_name, write_table
-from .store import all_rows, read_removed, write_removed
+from .store import all_rows, read_removed, rows_there, write_removed
 
 
 @contextmanager
@@ -66,7 +66,12 @@ def remove(database: Path, ids: Sequence[int] = (), paths: Sequence[str] = ()) -
         wanted_ids, names = set(ids), {path: _names(manifest, path) for path in paths}
         wanted = set().union(*names.values())
         found: dict[str, set[int]] = {}  # the ids of each name; old lists may have had two
-        for row in all_rows(database, manifest):
+        some_rows = all_rows(database, manifest)
+        if not paths:  # a billion rows need not be looked through
+            given = np.array([i for i in ids if 0 <= i < manifest.next_id], np.int64)
+            given = np.setdiff1d(given, read_removed(database, manifest))
+            some_rows = rows_there(database, manifest, given)
+        for row in some_rows:
             if row.id in wanted_ids or called(manifest, row.path) in wanted:
                 found.setdefault(called(manifest, row.path), set()).add(row.id)
         chosen = wanted_ids & set().union(*found.values())

@@ -90,15 +90,7 @@ def rows(
         DatabaseError: an id that the database does not have, or a shard missing or damaged.
     """
     wanted = np.fromiter(ids, np.int64)
-    starts = np.array([shard.first_id for shard in manifest.shards])
-    places = np.searchsorted(starts, wanted, side="right") - 1
-    found: dict[int, PhotoRow] = {}
-    for place in np.unique(places[places >= 0]):
-        table = read(folder / manifest.shards[place].file)
-        held = table.column("id").to_numpy()
-        here = np.unique(wanted[places == place])
-        for row in photo_rows(table.take(np.flatnonzero(np.isin(held, here)))):
-            found[row.id] = row
+    found = {row.id: row for row in rows_there(folder, manifest, wanted, read)}
     missing = [int(photo) for photo in wanted if int(photo) not in found]
     if missing:
         raise DatabaseError(
@@ -106,6 +98,26 @@ def rows(
             f"found {missing[0]}"
         )
     return [found[int(photo)] for photo in wanted]
+
+
+def rows_there(
+    folder: Path,
+    manifest: Manifest,
+    wanted: NDArray[np.int64],
+    read: Callable[[Path], Any] = read_rows,
+) -> Iterator[PhotoRow]:
+    """Those of the photos `wanted` (n,) that the database has, by id; otherwise as `rows`.
+
+    Raises:
+        DatabaseError: a shard is missing or damaged.
+    """
+    starts = np.array([shard.first_id for shard in manifest.shards])
+    places = np.searchsorted(starts, wanted, side="right") - 1
+    for place in np.unique(places[places >= 0]):
+        table = read(folder / manifest.shards[place].file)
+        held = table.column("id").to_numpy()
+        here = np.unique(wanted[places == place])
+        yield from photo_rows(table.take(np.flatnonzero(np.isin(held, here))))
 
 
 def all_rows(folder: Path, manifest: Manifest) -> Iterator[PhotoRow]:

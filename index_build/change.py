@@ -86,9 +86,11 @@ def remove(database: Path, ids: Sequence[int] = (), paths: Sequence[str] = ()) -
             missing += [] if there else [path]
             chosen.update(*(found[name] for name in there))
         if missing:
+            away = paths and not Path(manifest.source.root).exists()
+            hint = f"; if they were moved: simpaint index moved {database} FOLDER" if away else ""
             raise DatabaseError(
                 f"{database}: expected photos it holds, found {len(missing)} that it does not, "
-                f"the first: {missing[0]}"
+                f"the first: {missing[0]}{hint}"
             )
         if not chosen:
             return manifest

@@ -88,6 +88,7 @@ def test_where_the_photos_are_now_is_recorded(photos: Path) -> None:
     lost = run("search", DATABASE, "now/00.png", "--moved", "nowhere")
     assert lost.exit_code == 2
     assert "nowhere: expected a folder, of the database's photos; found nothing" in lost.output
+    assert f"simpaint index moved {DATABASE}" in run("remove", DATABASE, now / "00.png").output
     done = run("moved", DATABASE, "now")
     assert f"{DATABASE}: photos from folder {now}\n6 of 6 photos" in done.output
     assert str(now / "00.png") in run("search", DATABASE, "now/00.png").output

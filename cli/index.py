@@ -140,12 +140,12 @@ def _engine(name: str, address: str | None) -> "AbstractContextManager[Engine | 
     return nullcontext()
 
 
-def _summary(database: Path, manifest: "Manifest") -> None:
-    index = manifest.index
+def _summary(database: Path, manifest: "Manifest", skipped: int | None = None) -> None:
+    """What a database holds; `skipped` where not all files that could not be used are meant."""
+    index, count = manifest.index, manifest.skipped_count if skipped is None else skipped
     click.echo(f"{database}: {manifest.count:,} photos, {manifest.d} dimensions")
-    if manifest.skipped_count:
-        skipped = database / manifest.skipped
-        click.echo(f"{manifest.skipped_count:,} files could not be used, see {skipped}")
+    if count:
+        click.echo(f"{count:,} files could not be used, see {database / manifest.skipped}")
     settings = "".join(f", {name} {value}" for name, value in index.parameters.items())
     click.echo(f"index {index.type}{settings}, recall@10 {index.recall:.3f} ({index.reason})")
 
@@ -174,7 +174,7 @@ def add(
     click.echo(f"{done.added:,} photos added{changed}, {done.unchanged:,} were there already")
     if done.lost:
         click.echo(f"{done.lost:,} photos removed that are damaged now")
-    _summary(database, done.manifest)
+    _summary(database, done.manifest, done.skipped)
 
 
 @index.command()

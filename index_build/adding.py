@@ -20,7 +20,7 @@ from .plan import ADDS_TO, digest_of, same_plan, write_plan
 from .publish import IndexConfig, Stages, publish, silently, sweep
 from .shards import PhotoRow, read_columns
 from .store import Skipped, all_rows, read_skipped, write_skipped
-from .whereabouts import expect_photos
+from .whereabouts import expect_photos, is_gone
 
 _AT_ONCE: Final = 4096  # photos compared with their files
 
@@ -52,6 +52,7 @@ class Added:
         changed: photos of which the database had another content; the old id is removed.
         unchanged: photos that it had already, and those that cannot be read at the moment.
         lost: photos that it had and that are damaged now: they are removed.
+        skipped: files that could not be used this time, the lost ones included.
     """
 
     manifest: Manifest
@@ -59,6 +60,7 @@ class Added:
     changed: int
     unchanged: int
     lost: int
+    skipped: int
 
 
 def add(
@@ -89,7 +91,8 @@ def add(
     config = config or AddConfig()
     with changing(database) as manifest:
         expect_photos(database, manifest)
-        source = _same_source(database, manifest, open_source(photos, exclude=database))
+        given = open_source(photos, exclude=database)
+        source = _same_source(database, manifest, given)
         known, unchanged = _known(database, manifest, source, stages)
         names = [name for name in source.names if name not in unchanged]
         loaded = database_descriptor(
@@ -104,10 +107,14 @@ def add(
             sweep(database, set(manifest.files))
             raise none_usable(photos, len(names), skipped[0])
         replaced = [known[name].id for name in names if name in known]
-        manifest = _grown(database, manifest, names, shards, skipped, replaced, config, stages)
+        tried = {*names, *(row.path for row in skipped)}
+        before = [row for row in _still_skipped(database, manifest, given) if row.path not in tried]
+        all_skipped = before + skipped
+        manifest = _grown(database, manifest, names, shards, all_skipped, replaced, config, stages)
         added = sum(shard.rows for shard in shards)
         lost = len(known.keys() & {row.path for row in skipped})
-        return Added(manifest, added, len(replaced) - lost, len(unchanged), lost)
+        changed = len(replaced) - lost
+        return Added(manifest, added, changed, len(unchanged), lost, len(skipped))
 
 
 def _same_source(database: Path, manifest: Manifest, source: PhotoSource) -> PhotoSource:
@@ -208,6 +215,21 @@ def _as_built(manifest: Manifest, config: AddConfig) -> EmbedConfig:
     return EmbedConfig(device, workers=config.workers, **sizes)
 
 
+def _still_skipped(database: Path, manifest: Manifest, given: PhotoSource) -> list[Skipped]:
+    """What could not be used before, without the files that the folder or archive has no more."""
+    before, root = read_skipped(database / manifest.skipped), Path(manifest.source.root)
+    if given.kind == "list":
+        return before
+    if given.kind == "folder":
+        top = given.root.resolve()
+        files = ((row, place_of(root, row.path)) for row in before)
+        return [
+            r for r, file in files if not (file.resolve().is_relative_to(top) and is_gone(file))
+        ]
+    held = set(given.names)
+    return [row for row in before if row.path in held]
+
+
 def _grown(
     database: Path,
     manifest: Manifest,
@@ -218,24 +240,22 @@ def _grown(
     config: AddConfig,
     stages: Stages,
 ) -> Manifest:
-    """Publish the database with new shards, new skipped files and some photos replaced."""
-    tried = {*names, *(row.path for row in skipped)}
+    """Publish the database with new shards, another list of skipped files and photos replaced."""
     before = read_skipped(database / manifest.skipped)
-    all_skipped = [row for row in before if row.path not in tried] + skipped
-    if not shards and not replaced and sorted(all_skipped) == sorted(before):
+    if not shards and not replaced and sorted(skipped) == sorted(before):
         sweep(database, set(manifest.files))
         return manifest
     manifest = next_state(manifest)
     manifest = without(database, manifest, replaced)
     file = f"skipped-{manifest.generation:05d}.parquet"
-    write_skipped(database / file, all_skipped)
+    write_skipped(database / file, skipped)
     manifest = replace(
         manifest,
         shards=(*manifest.shards, *shards),
         count=manifest.count + sum(shard.rows for shard in shards),
         next_id=manifest.next_id + len(names),
         skipped=file,
-        skipped_count=len(all_skipped),
+        skipped_count=len(skipped),
     )
     index = IndexConfig(manifest.index.requested, config.memory_limit)
     return publish(database, manifest, index, stages)

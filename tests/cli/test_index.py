@@ -38,6 +38,9 @@ def test_the_life_of_a_database(photos: Path) -> None:
     assert "2 photos added, 6 were there already" in result.output
     assert "faces.simpaint: 8 photos, 256 dimensions" in result.output
     assert "1 files could not be used, see faces.simpaint/skipped-00002.parquet" in result.output
+    draw(photos.parent / "more", range(8, 9))
+    assert "could not be used" not in run("add", DATABASE, "more", "--device", "cpu").output
+    assert run("remove", DATABASE, "more/08.png").exit_code == 0
     assert "7 photos" in run("remove", DATABASE, "00.png").output
     assert "6 photos" in run("remove", DATABASE, "--id", 1).output
     assert run("compact", DATABASE).exit_code == 0

@@ -61,3 +61,20 @@ def test_an_addition_of_nothing_that_is_a_photo_is_refused(photos: Path, db: Pat
     assert sorted(db.rglob("*")) == files
     (photos / "list.txt").write_text("0001.jpg\n00002.jpg\n")
     assert added(db, photos / "list.txt").unchanged == 1
+
+
+def test_skipped_files_that_were_deleted_are_forgotten(photos: Path, db: Path) -> None:
+    more = draw_faces(photos.parent / "more", 1, start=30)
+    for path in (photos / "bad.jpg", photos / "worse.txt", more / "bad.jpg", more / "worse.txt"):
+        path.write_text("no photo")
+    assert (added(db, photos).skipped, added(db, more).skipped) == (2, 2)
+    (photos / "bad.jpg").unlink()
+    (more / "bad.jpg").unlink()
+    (photos.parent / "link").symlink_to(photos)
+    done = added(db, more)
+    assert (done.added, done.skipped, done.manifest.skipped_count) == (0, 1, 3)
+    done = added(db, photos.parent / "link")
+    assert (done.skipped, done.manifest.skipped_count) == (1, 2)
+    names = [row.path for row in read_skipped(db / done.manifest.skipped)]
+    assert sorted(names) == ["../more/worse.txt", "worse.txt"]
+    assert added(db, photos).manifest == done.manifest

@@ -307,16 +307,27 @@ def search(
     as_json: bool,
 ) -> None:
     """Find the photos of DATABASE that resemble PHOTO."""
-    from ..index_build import database_descriptor
-    from ..retrieval import ImageDatabase
+    from ..errors import DatabaseError
+    from ..index_build import database_descriptor, read_manifest
+    from ..retrieval import ImageDatabase, Match
     from ..retrieval.lookup import draw_matches, search_photo
 
-    opened = ImageDatabase.open(database, verify, photos=moved)
-    descriptor = database_descriptor(database, opened.manifest, weights=weights, device=device)
-    k = min(k, max(1, len(opened)))
-    matches = search_photo(opened, descriptor, photo, k, max_score=max_score)
-    if grid is not None:
-        draw_matches(opened, photo, matches, grid)
+    def find() -> list[Match]:
+        opened = ImageDatabase.open(database, verify, photos=moved)
+        descriptor = database_descriptor(database, opened.manifest, weights=weights, device=device)
+        some = min(k, max(1, len(opened)))
+        matches = search_photo(opened, descriptor, photo, some, max_score=max_score)
+        if grid is not None:
+            draw_matches(opened, photo, matches, grid)
+        return matches
+
+    before = read_manifest(database)
+    try:
+        matches = find()
+    except DatabaseError:
+        if read_manifest(database) == before:
+            raise
+        matches = find()  # another process has compacted it meanwhile
     if as_json:
         click.echo(json.dumps([match._asdict() for match in matches], indent=1))
         return

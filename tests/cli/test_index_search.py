@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ from PIL import Image
 
 from simpaint.cli import main
 from simpaint.data.drawn_faces import drawn_face
-from simpaint.retrieval import read_neighbors
+from simpaint.index_build import Descriptor
+from simpaint.retrieval import ImageDatabase, Match, lookup, read_neighbors
 
 DATABASE = "faces.simpaint"
 
@@ -100,3 +102,23 @@ def test_nothing_that_is_read_is_written_over(folder: Path, tmp_path: Path) -> N
         assert result.output.splitlines()[-1].startswith(line)
     assert [path.read_bytes() for path in (photo, found, manifest)] == before
     assert not (database / "grid.png").exists()
+
+
+def test_a_search_during_a_compaction_finds_what_there_is(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = shutil.copytree(folder / DATABASE, tmp_path / "db")
+    query, search_photo = folder / "photos" / "03.png", lookup.search_photo
+
+    def compacted_first(
+        opened: ImageDatabase, descriptor: Descriptor, photo: Path, k: int, max_score: float | None
+    ) -> list[Match]:
+        if opened.manifest.tombstones:
+            assert run("compact", database).exit_code == 0
+        return search_photo(opened, descriptor, photo, k, max_score=max_score)
+
+    assert run("remove", database, "00.png").exit_code == 0
+    monkeypatch.setattr(lookup, "search_photo", compacted_first)
+    result = run("search", database, query, "-k", 9)
+    assert result.exit_code == 0, result.output
+    assert len([line for line in result.output.splitlines() if line.endswith(".png")]) == 5

@@ -254,20 +254,21 @@ def write_index(index: Any, path: Path) -> None:  # noqa: ANN401
             raise OSError(reason(error)) from error
 
 
-def read_index(path: Path, parameters: dict[str, int], *, mmap: bool = True) -> Any:  # noqa: ANN401
+def read_index(path: Path, parameters: dict[str, int]) -> Any:  # noqa: ANN401
     """Read an index; whoever calls this has checked the file, since FAISS does not.
+
+    The vectors stay in the file until they are searched; such an index cannot grow.
 
     Args:
         path: the file.
         parameters: see `Made`.
-        mmap: leave the vectors in the file until they are searched. Such an index cannot grow.
 
     Raises:
         DatabaseError: it is missing or not an index.
     """
     faiss = import_faiss()
     # The newer flag maps every type, the older one inverted lists only.
-    flags = getattr(faiss, "IO_FLAG_MMAP_IFC", faiss.IO_FLAG_MMAP) if mmap else 0
+    flags = getattr(faiss, "IO_FLAG_MMAP_IFC", faiss.IO_FLAG_MMAP)
     try:
         index = faiss.read_index(str(path), flags)
     except RuntimeError as error:

@@ -213,6 +213,8 @@ def moved(database: Path, folder: Path) -> None:
     source = done.manifest.source
     click.echo(f"{database}: photos from {source.kind} {source.root}")
     click.echo(f"{done.there} of {done.looked_for} photos that were looked for are there")
+    if done.there < done.looked_for:
+        click.echo(f"to see which are not: simpaint index verify {database} --photos")
 
 
 @index.command()

@@ -94,6 +94,11 @@ def test_where_the_photos_are_now_is_recorded(photos: Path) -> None:
     assert f"simpaint index moved {DATABASE}" in run("remove", DATABASE, now / "00.png").output
     done = run("moved", DATABASE, "now")
     assert f"{DATABASE}: photos from folder {now}\n6 of 6 photos" in done.output
+    assert "--photos" not in done.output
+    (now / "03.png").unlink()
+    assert f"to see which are not: simpaint index verify {DATABASE} --photos" in (
+        run("moved", DATABASE, "now").output
+    )
     assert str(now / "00.png") in run("search", DATABASE, "now/00.png").output
     assert "5 photos" in run("remove", DATABASE, now / "00.png").output
 

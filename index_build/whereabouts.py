@@ -54,6 +54,8 @@ def moved(database: Path, photos: Path) -> Moved:
         expect_root(kind, root)
         expect_utf8(root)
         source, looked_for = reopen_source(kind, root), _some(database, manifest)
+        if source.kind != kind:
+            raise InputError(f"{root}: expected a {kind}, found a {source.kind}")
         there = sum(_holds(source, row) for row in looked_for)
         if looked_for and not there:
             raise InputError(

@@ -81,6 +81,10 @@ def test_archives_and_lists_move_too(photos: Path, tmp_path: Path) -> None:
     now = archive.rename(tmp_path / "now.parquet")
     with pytest.raises(InputError, match=r"expected a file, of .* found a folder"):
         moved(tmp_path / "parquet", photos)
+    (tmp_path / "list.txt").write_text("0")
+    (tmp_path / "0").write_bytes(face_jpeg(0))  # as the first row is called
+    with pytest.raises(InputError, match=r"list\.txt: expected a parquet, found a list"):
+        moved(tmp_path / "parquet", tmp_path / "list.txt")
     assert moved(tmp_path / "parquet", now).there == 5
     assert ImageDatabase.open(tmp_path / "parquet").photos([4])[0].shape == (48, 48, 3)
     (tmp_path / "a").mkdir()

@@ -138,6 +138,8 @@ class InpaintingBatches:
             size: [MaskGenerator(bank, replace(config, size=size)) for config in masks]
             for size in sizes
         }
+        equal = [[kind for kind, other in enumerate(masks) if other == one] for one in masks]
+        self._turns = [(kinds.index(kind), len(kinds)) for kind, kinds in enumerate(equal)]
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> Batch:
         """This process's part of a step's batch."""
@@ -163,10 +165,13 @@ class InpaintingBatches:
     def _draw(
         self, picks: NDArray[np.int64], numbers: Sequence[int], size: int, jitter: float = 0
     ) -> Batch:
-        generators = self._masks[size]
         holes = np.empty((len(numbers), size, size), dtype=np.uint8)
         for out, number in zip(holes, numbers, strict=True):
-            generators[number % len(generators)].draw(number, out)
+            turn, kind = divmod(number, len(self._turns))
+            # Each kind counts its own masks, so that balanced strokes, which are aimed by their
+            # number, meet every bucket; one that is named twice counts both, and repeats none.
+            rank, times = self._turns[kind]
+            self._masks[size][kind].draw(turn * times + rank, out)
         rows = self.photos.rows[picks]
         photos = jittered(self.photos.photos, rows, numbers, jitter, (self.seed, _JITTER), size)
         batch = {"photos": torch.from_numpy(photos), "holes": torch.from_numpy(holes[:, None])}

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from simpaint.data.buckets import bucket_of
 from simpaint.data.masks import MaskConfig, MaskGenerator
 from simpaint.data.sources import open_source
 from simpaint.data.strokes import synthetic_bank
@@ -61,7 +62,23 @@ def test_shapes_polarity_and_kinds_of_holes(cache: PhotoCache) -> None:
     assert set(batch["holes"].flatten().tolist()) == {0, 1}
     assert batch["holes"][1::2, :, :, :8].all()  # every other hole is the left half
     generator = MaskGenerator(synthetic_bank(), MaskConfig(size=16))
-    assert np.array_equal(batch["holes"][2, 0].numpy(), generator[2])
+    for turn, strokes in enumerate(batch["holes"][0::2, 0].numpy()):  # its kind's own numbering
+        assert np.array_equal(strokes, generator[turn])
+
+
+def test_balanced_strokes_reach_all_buckets_beside_other_kinds_and_no_mask_repeats(
+    cache: PhotoCache,
+) -> None:
+    strokes, box = MaskConfig(balanced=True), MaskConfig(shape="random-box")
+    recipe = Recipe(stages=(Stage(32, 2, 24),))
+    for kinds, there in (([strokes, box], [0]), ([strokes, box, strokes], [0, 2])):
+        data = InpaintingBatches(with_neighbors(cache), kinds, synthetic_bank(), recipe, 0)
+        drawn = torch.cat([data.batch(step)["holes"] for step in range(2)]).numpy()
+        rows = [row for row in range(len(drawn)) if row % len(kinds) in there]
+        buckets = bucket_of(drawn[rows].mean((1, 2, 3)))
+        counts = np.bincount(buckets, minlength=6)
+        assert counts.max() - counts.min() <= 1
+        assert len({drawn[row].tobytes() for row in rows}) == len(rows)
 
 
 def test_neighbors_are_the_photos_own_and_mirrored_with_it(cache: PhotoCache) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..data.images import Pixels
 from ..index_build.exact import Ids
@@ -11,6 +12,9 @@ from .deep_search import Scores
 
 _SAME_SCORE: Final = 0.02  # copies of a photo are as similar to a picture as each other,
 _SAME_PIXELS: Final = 6.0  # and differ in the mean by less than so many of 255 levels
+
+LOOKED_AT: Final = 16
+"""So many of the photos most similar to one are looked at for copies of it."""
 
 
 def distinct(scores: Scores, ids: Ids, k: int, photo: Callable[[int], Pixels]) -> list[int]:
@@ -38,6 +42,20 @@ def distinct(scores: Scores, ids: Ids, k: int, photo: Callable[[int], Pixels]) -
         )
         (copies if copied else new).append(place)
     return sorted(new + copies[: k - len(new)])
+
+
+def are_copies(photo: Pixels, ids: Ids, others: Callable[[int], Pixels]) -> NDArray[np.bool_]:
+    """Which photos are one and the same by their pixels, where no cosine is known that tells it.
+
+    Args:
+        photo: a square, uint8 RGB (S, S, 3).
+        ids: (n,), -1 where there are no more.
+        others: an id to a square of the same size.
+
+    Returns:
+        bool (n,); False for -1.
+    """
+    return np.array([one >= 0 and _same(photo, others(one)) for one in ids.tolist()], dtype=bool)
 
 
 def _same(one: Pixels, other: Pixels) -> bool:

@@ -85,7 +85,7 @@ class Auxiliaries:
         self.shown = _nothing(len(numbers))
         if self._library is not None and self._kind != "noise":
             self._truth = self._library.describe(truth)
-            copies = self._library.copies(self._truth)
+            copies = self._library.copies(self._truth, truth)
             self._excluded = [np.union1d(a, b) for a, b in zip(copies, excluded, strict=True)]
 
     def __call__(self, photos: Tensor, masks: Tensor, k: int) -> Tensor:

@@ -8,12 +8,12 @@ import numpy as np
 from torch import Tensor
 
 from ...data.images import Pixels
-from ...data.tensors import to_images
+from ...data.tensors import to_images, to_pixels
 from ...errors import DatabaseError
 from ...index_build.descriptors import Descriptor
 from ...index_build.exact import Ids, Vectors
 from ...index_build.store import all_rows
-from ...retrieval.copies import distinct
+from ...retrieval.copies import LOOKED_AT, are_copies, distinct
 from ...retrieval.database import ImageDatabase
 from ...retrieval.deep_search import Scores
 from ...retrieval.neighbors import known_copy_score
@@ -46,7 +46,8 @@ class Library:
         database: the image database, or None.
         descriptor: what it was built with.
         album: photos beside it, or None.
-        copy_score: cosine above which photos count as copies; None where none is known.
+        copy_score: cosine above which photos count as copies; None where none is known: there
+            pixels tell them, of the photos that are most similar.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Library:
         self.copy_score = known_copy_score(descriptor)
 
     def ids(self) -> Ids:
-        """Every photo's id."""
+        """Every photo's id: int64 (n,), the database's and then the album's, usable ones only."""
         found: list[Ids] = []
         if self.database is not None:
             rows = all_rows(self.database.folder, self.database.manifest)
@@ -108,12 +109,30 @@ class Library:
         chosen = np.array(places)
         return np.take_along_axis(scores, chosen, axis=1), np.take_along_axis(ids, chosen, axis=1)
 
-    def copies(self, truth: Vectors) -> list[Ids]:
-        """For each true photo the ids of its copies."""
-        if self.copy_score is None:
-            return [np.empty(0, np.int64)] * len(truth)
-        scores, ids = self._nearest(truth, _COPIES, [np.empty(0, np.int64)] * len(truth))
-        return [row[own > self.copy_score] for row, own in zip(ids, scores, strict=True)]
+    def copies(self, truth: Vectors, pictures: Tensor) -> list[Ids]:
+        """For each true photo the ids of its copies.
+
+        Args:
+            truth: (B, d), the true photos' descriptors.
+            pictures: (B, 3, S, S) in [0, 1], the photos themselves.
+
+        Returns:
+            B arrays of int64, empty where there are none.
+
+        Raises:
+            ImageError: a photo is no longer where it was.
+        """
+        most = LOOKED_AT if self.copy_score is None else _COPIES
+        scores, ids = self._nearest(truth, most, [np.empty(0, np.int64)] * len(truth))
+        if self.copy_score is not None:
+            return [row[own > self.copy_score] for row, own in zip(ids, scores, strict=True)]
+
+        @cache
+        def photo(one: int) -> Pixels:
+            return self._squares(np.array([one]), pictures.shape[-1])[0]
+
+        pairs = zip(to_pixels(pictures), ids, strict=True)
+        return [row[are_copies(true, row, photo)] for true, row in pairs]
 
     def _nearest(self, vectors: Vectors, k: int, excluded: Sequence[Ids]) -> tuple[Scores, Ids]:
         """At most k photos for each query, id -1 and score -inf where there are no more."""

@@ -166,7 +166,7 @@ class Worker:
         if cases.jitter and planned.database is not None:  # a part may not look like a copy
             library = self.library(planned.database)
             whole = to_images(cases.cache.photos(rows, cases.size))
-            return library.copies(library.describe(whole))
+            return library.copies(library.describe(whole), whole)
         return [np.empty(0, np.int64)] * len(rows)
 
 

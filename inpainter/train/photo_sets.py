@@ -12,7 +12,10 @@ from ...data.sources import PhotoSource, open_source, reopen_source
 from ...data.tensors import to_images
 from ...errors import InputError
 from ...index_build.build import database_descriptor
+from ...index_build.descriptors import Descriptor
+from ...index_build.exact import Vectors
 from ...index_build.store import all_rows, iter_vectors
+from ...retrieval.copies import LOOKED_AT, are_copies
 from ...retrieval.database import ImageDatabase
 from ...retrieval.neighbors import copy_score, known_copy_score, read_neighbors
 from ...retrieval.retriever import describe_pictures
@@ -109,15 +112,32 @@ class Shelf:
         for start in range(0, len(rows), _BATCH):
             pixels = photos.photos(rows[start : start + _BATCH])
             vectors.append(describe_pictures(descriptor, to_images(pixels)))
-        copies = known_copy_score(descriptor)
-        _, ids = self._database.search(np.concatenate(vectors), k, max_score=copies)
-        neighbors = self._rows(ids)
+        neighbors = self._others(photos, np.concatenate(vectors), descriptor, k)
         if (neighbors < 0).any():
             raise InputError(
                 f"{self._database.folder}: expected {k} usable photos for each of "
                 f"{photos.folder}, found fewer for {int((neighbors < 0).any(axis=1).sum())}"
             )
         return PhotoSet(photos, rows, self.cache, neighbors)
+
+    def _others(
+        self, photos: PhotoCache, vectors: Vectors, descriptor: Descriptor, k: int
+    ) -> NDArray[np.int64]:
+        """The cache's rows (n, k) of what is most similar to photos and no copy, -1 for too few."""
+        score = known_copy_score(descriptor)
+        more = 0 if score is not None else LOOKED_AT
+        most = max(k, min(k + more, len(self._database)))
+        _, ids = self._database.search(vectors, most, max_score=score)
+        found = self._rows(ids)
+        if score is not None:
+            return found
+        out = np.full((len(found), k), -1)
+        for own, row, kept in zip(photos.usable, found, out, strict=True):
+            [photo] = photos.photos([own])
+            copies = are_copies(photo, row, lambda one: self.cache.photos([one], photos.size)[0])
+            others = row[(row >= 0) & ~copies][:k]
+            kept[: len(others)] = others
+        return out
 
     def finder(self, max_score: float | None = None, *, same_folder: bool = False) -> Finder:
         """What finds similar photos while training.

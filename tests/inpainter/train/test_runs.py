@@ -140,13 +140,17 @@ def test_neighbors_come_from_the_table_and_photos_without_enough_are_left_out(
 
 
 def test_photos_outside_the_database_get_the_most_similar_in_it(
-    database: Path, tmp_path: Path
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shelf = Shelf(database, Caches(tmp_path, 64))
     found = shelf.similar_to(shelf.cache, 3)  # as if they were others: nobody finds itself
     assert (found.neighbors != found.rows[:, None]).all()
     with pytest.raises(InputError, match="found fewer for 12"):
         shelf.similar_to(shelf.cache, 13)
+    monkeypatch.setattr("simpaint.retrieval.neighbors.COPY_SCORES", {})  # pixels tell copies then
+    assert np.array_equal(shelf.similar_to(shelf.cache, 3).neighbors, found.neighbors)
+    with pytest.raises(InputError, match="found fewer for 12"):
+        shelf.similar_to(shelf.cache, 12)
 
 
 def test_what_a_copy_is_must_be_said_where_it_was_not_measured(

@@ -42,7 +42,8 @@ _MAX_SCANS: Final = 100
 
 _WHITE_IS_ZERO: Final = 0
 
-_FAINT: Final = 8  # of 255: what compression makes of an empty mask
+_FAINT: Final = 8  # of 255: what compression makes of an empty mask,
+_FAINT_16: Final = 0.002  # but not of 16 bits, where 1 is twice this: 255 there was meant as white
 _COLOUR: Final = 64  # of 255, between channels: more than a JPEG makes of black and white,
 _COLOURED: Final = 0.01  # in more than this share of the pixels, is a photo and no mask
 _BLACK, _WHITE = 32, 224  # of 255: what lies between is grey, and most of a mask is not
@@ -227,9 +228,14 @@ def _upright(image: ImageFile, whole: tuple[int, int]) -> tuple[Image.Image, boo
     return image.transpose(turn), swaps
 
 
+def _is_16_bits(image: Image.Image) -> bool:
+    return image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")
+
+
 def _to_rgb(image: Image.Image, ground: str = "white") -> Image.Image:
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
-        return _from_16_bits(image, ground)
+    if _is_16_bits(image):
+        grey = np.rint(_grey_of_16_bits(image, ground)).astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
     if image.mode in ("I", "F"):
         raise ImageError(f"32-bit pixels (mode {image.mode}), of which nobody says what is white")
     if not image.has_transparency_data:
@@ -240,8 +246,8 @@ def _to_rgb(image: Image.Image, ground: str = "white") -> Image.Image:
     return flat
 
 
-def _from_16_bits(image: Image.Image, ground: str) -> Image.Image:
-    """Scale 12 or 16 bits of grey to 8, rounding; Pillow's own conversion clips."""
+def _grey_of_16_bits(image: Image.Image, ground: str) -> NDArray[np.float32]:
+    """12 or 16 bits of grey as 0 to 255, not rounded; Pillow's own conversion clips."""
     grey = np.asarray(image).astype(np.float32)
     transparent = image.info.get("transparency")
     clear = grey == transparent if isinstance(transparent, int) else None
@@ -254,7 +260,7 @@ def _from_16_bits(image: Image.Image, ground: str) -> Image.Image:
         grey = 255 - grey
     if clear is not None:
         grey[clear] = ImageColor.getcolor(ground, "L")
-    return Image.fromarray(np.rint(grey).astype(np.uint8)).convert("RGB")
+    return grey
 
 
 def square(image: Pixels, size: int) -> Pixels:
@@ -323,7 +329,8 @@ def mask_of(image: Image.Image, *, black_holes: bool = False) -> NDArray[np.bool
         ImageError: a mode of which nobody says what is white; a picture in colours, or mostly in
             shades of grey; or one in which something is drawn, but too faintly to be a hole.
     """
-    rgb = _to_rgb(image, "white" if black_holes else "black")
+    ground = "white" if black_holes else "black"
+    rgb = _to_rgb(image, ground)
     if Image.getmodebase(image.mode) != "L" and _in_colours(rgb, image):
         raise ImageError("expected a black and white mask, found colours")
     grey = np.asarray(rgb.convert("L"))
@@ -331,20 +338,23 @@ def mask_of(image: Image.Image, *, black_holes: bool = False) -> NDArray[np.bool
         raise ImageError("expected a black and white mask, found mostly shades of grey")
     holes = np.asarray(grey < 128 if black_holes else grey >= 128)
     if grey.size and not holes.any():
-        _expect_empty(grey, black_holes=black_holes)
+        fine = _grey_of_16_bits(image, ground) if _is_16_bits(image) else None
+        _expect_empty(grey if fine is None else fine, black_holes=black_holes)
     return holes
 
 
-def _expect_empty(grey: Pixels, *, black_holes: bool) -> None:
+def _expect_empty(grey: NDArray[np.generic], *, black_holes: bool) -> None:
     """Refuse a mask without holes that has paler shades where they are meant to be."""
-    if black_holes and (darkest := int(grey.min())) < 255 - _FAINT:
+    faint = _FAINT if grey.dtype == np.uint8 else _FAINT_16
+    if black_holes and (darkest := float(grey.min())) < 255 - faint:
         raise ImageError(
-            f"no pixel of the mask is black (the darkest is {darkest} of 255; less than 128 is "
+            f"no pixel of the mask is black (the darkest is {darkest:.3g} of 255; less than 128 is "
             "needed)"
         )
-    if not black_holes and (brightest := int(grey.max())) > _FAINT:
+    if not black_holes and (brightest := float(grey.max())) > faint:
         raise ImageError(
-            f"no pixel of the mask is white (the brightest is {brightest} of 255; 128 is needed)"
+            f"no pixel of the mask is white (the brightest is {brightest:.3g} of 255; 128 is "
+            "needed)"
         )
 
 

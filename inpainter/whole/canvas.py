@@ -75,9 +75,12 @@ def open_canvas(photo: Photo, mask: Mask, *, black_holes: bool = False, grow: in
         grow: pixels by which its holes are made wider on each side.
 
     Raises:
-        InputError: the mask is of another size, or covers everything.
-        ImageError: one of them cannot be used.
+        InputError: the mask is of another size, or covers everything; or `grow` is below 0.
+        ImageError: one of them cannot be used; or something is drawn in the mask, but too faintly
+            to be a hole.
     """
+    if grow < 0:
+        raise InputError(f"grow: expected 0 pixels or more, found {grow}")
     source, shown = _opened(photo)
     pixels = upright(to_rgb(source.stored), source.orientation)
     hole = _hole(mask, black_holes=black_holes)
@@ -135,12 +138,17 @@ def _hole(mask: Mask, *, black_holes: bool) -> NDArray[np.bool_]:
         raise ImageError(f"expected a mask (H, W), found {mask.dtype} {mask.shape}")
     if not np.greater_equal(mask, 0).all():  # nor NaN
         raise ImageError("expected a mask of numbers of 0 or more, found others")
-    if mask.dtype.kind in "ui":
-        half = 1 << 15 if mask.dtype == np.uint16 else 128
-        hole = mask >= (half if mask.max(initial=0) > 1 else 1)
-    else:
-        hole = mask >= 0.5 if mask.dtype.kind == "f" else mask
-    return ~hole if black_holes else np.ascontiguousarray(hole)
+    half: float = 0.5 if mask.dtype.kind in "bf" or mask.max(initial=0) <= 1 else 128
+    if half == 128 and mask.dtype == np.uint16:
+        half = 1 << 15
+    hole = np.ascontiguousarray(mask < half if black_holes else mask >= half)
+    if mask.size and not hole.any() and mask.max() > (mask.min() if black_holes else 0):
+        below = "less than" if black_holes else "at least"
+        raise ImageError(
+            f"no pixel of the mask is a hole: expected some of {below} {half:g} of {mask.dtype}, "
+            f"found {mask.min():g} to {mask.max():g}"
+        )
+    return hole
 
 
 def _filled(pixels: NDArray[Any], hole: NDArray[np.bool_]) -> NDArray[Any]:

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from simpaint.data.drawn_faces import drawn_face
-from simpaint.errors import ImageError
+from simpaint.errors import ImageError, InputError
 from simpaint.inpainter.whole.canvas import open_canvas
 
 
@@ -61,6 +61,35 @@ def test_a_constant_photo_of_which_little_is_known_is_filled_with_its_colour(
     mask = np.ones((600, 900), np.bool_)
     mask[::20, ::20] = False
     np.testing.assert_array_equal(open_canvas(photo, mask).pixels, photo)
+
+
+@pytest.mark.parametrize(
+    ("white", "dtype"), [(255, np.uint16), (100, np.uint8), (100, np.int64), (0.4, np.float32)]
+)
+def test_a_mask_too_faint_for_a_hole_is_refused_and_not_taken_for_none(
+    tmp_path: Path, white: float, dtype: type[np.generic]
+) -> None:
+    photo = np.zeros((4, 6, 3), np.uint8)
+    empty, mask = np.zeros((4, 6), dtype), np.zeros((4, 6), dtype)
+    mask[1:3, 2:5] = white
+    most = {np.uint16: 65535, np.float32: 1}.get(dtype, 255)
+    for faint, nothing, black_holes in (
+        (mask, empty, False), (most - mask, np.full_like(mask, most), True)
+    ):  # fmt: skip
+        with pytest.raises(ImageError, match="no pixel of the mask is"):
+            open_canvas(photo, faint, black_holes=black_holes)
+        assert not open_canvas(photo, nothing, black_holes=black_holes).hole.any()
+        if dtype == np.uint16:
+            Image.fromarray(faint).save(tmp_path / "mask.png")
+            with pytest.raises(ImageError, match=r"mask\.png: no pixel of the mask is"):
+                open_canvas(photo, tmp_path / "mask.png", black_holes=black_holes)
+            Image.fromarray(nothing).save(tmp_path / "mask.png")
+            open_canvas(photo, tmp_path / "mask.png", black_holes=black_holes)
+
+
+def test_holes_are_not_made_narrower() -> None:
+    with pytest.raises(InputError, match="grow: expected 0 pixels or more, found -1"):
+        open_canvas(np.zeros((4, 6, 3), np.uint8), np.eye(4, 6, dtype=bool), grow=-1)
 
 
 @pytest.mark.parametrize("value", [-1.0, np.nan])

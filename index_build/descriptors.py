@@ -22,6 +22,7 @@ Pooling: TypeAlias = Literal["grid", "flatten", "gem", "avg"]
 
 _VGG_SIZE = 224
 _VGG_GRID = 4
+_ROUNDING = 1e-10  # of the squared length: variance that is not of the vectors but of their floats
 _GEM_POWER = 3.0  # Radenovic et al. 2018: between average (1) and maximum (infinity)
 
 
@@ -211,7 +212,7 @@ class Whitening:
         thousandth of the largest.
 
         Raises:
-            InputError: d is larger than D, or there are too few vectors for it.
+            InputError: d is larger than D, there are too few vectors for it, or all are the same.
         """
         count, dimensions = vectors.shape
         if not 1 <= d <= min(dimensions, count - 1):
@@ -221,6 +222,10 @@ class Whitening:
             )
         mean = vectors.double().mean(0)
         variances, directions = _principal(vectors.double() - mean, d)
+        if float(variances[0]) <= _ROUNDING * float(mean.square().sum()):
+            raise InputError(
+                f"--pca {d}: expected photos that differ, found {count} of the same descriptor"
+            )
         deviations = variances.clamp(min=1e-6 * float(variances[0])).sqrt()
         matrix = directions / deviations  # (D, d)
         return cls(mean.float(), matrix.float().contiguous())

@@ -122,6 +122,17 @@ def test_whitening_refuses_more_dimensions_than_the_sample_has() -> None:
         Whitening.fit(torch.rand(9, 20), 9)
 
 
+@pytest.mark.parametrize("dimensions", [6, 20])
+@pytest.mark.parametrize("noise", [0, 1e-7])
+def test_whitening_refuses_a_sample_of_one_photo_many_times(dimensions: int, noise: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    sample = torch.nn.functional.normalize(torch.rand(1, dimensions, generator=generator), dim=1)
+    alike = sample + noise * torch.rand(12, dimensions, generator=generator)
+    with pytest.raises(InputError, match="--pca 4: expected photos that differ, found 12"):
+        Whitening.fit(alike, 4)
+    assert Whitening.fit(sample + 1e-3 * torch.rand(12, dimensions), 4).matrix.isfinite().all()
+
+
 def test_whitening_comes_back_from_disk_and_damage_is_seen(tmp_path: Path) -> None:
     whitening = Whitening.fit(torch.rand(50, 12), 4)
     whitening.save(tmp_path / "w.safetensors")

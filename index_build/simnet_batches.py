@@ -14,7 +14,7 @@ from torch import Tensor
 from ..data.files import replacing
 from ..data.images import Pixels, decode, square
 from ..data.masks import MaskConfig, MaskGenerator, Shape
-from ..data.sources import open_source
+from ..data.sources import file_stamp, open_source
 from ..data.strokes import StrokeBank
 from ..data.tensors import to_images
 from ..errors import ImageError, InputError
@@ -53,19 +53,19 @@ def cache_photos(folders: Sequence[Path], run: Path) -> tuple[Pixels, str]:
 
     Args:
         folders: photos' folders, searched recursively; what cannot be decoded is left out.
-        run: the folder for `photos-*.npy`, made unless it is there for photos of these paths.
+        run: the folder for `photos-*.npy`, made unless it is there for these files.
 
     Returns:
-        (n, 72, 72, 3) uint8, and a digest of the photos' paths.
+        (n, 72, 72, 3) uint8, and a digest of the photos' paths, sizes and times.
 
     Raises:
         InputError: no photo can be used.
     """
     places = [(source, name) for source in map(open_source, folders) for name in source.names]
     digest = hashlib.sha256(
-        "\n".join(f"{source.root}/{name}" for source, name in places).encode(
-            "utf-8", "backslashreplace"
-        )
+        "\n".join(
+            f"{source.root}/{name} {file_stamp(source, name)}" for source, name in places
+        ).encode("utf-8", "backslashreplace")
     )
     cache = run / f"photos-{digest.hexdigest()[:16]}.npy"
     if not cache.exists():

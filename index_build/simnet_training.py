@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ..data.files import make_folder
 from ..data.strokes import StrokeBank
-from ..errors import InputError, WeightsError
+from ..errors import InputError, SimpaintError, WeightsError
 from .descriptors import pick_device
 from .simnet import DIMENSIONS, SimNet
 from .simnet_batches import (
@@ -304,6 +304,7 @@ def train_simnet(
     Raises:
         InputError: too few photos, a run without `resume`, or another recipe.
         WeightsError: a damaged state.
+        SimpaintError: a loss is infinite or not a number; the state on disk is an earlier one.
     """
     state = folder / _STATE
     if state.exists() and not resume:
@@ -326,6 +327,7 @@ def train_simnet(
     for batch in _ahead(batches):
         found = run.learn(batch.to(run.device))
         if (passed := time.monotonic() - since) >= save_every or run.done == config.steps:
+            _refuse_infinite(found, run.done)
             run.save(state)
             say(_line(run, found, (run.done - said) / passed))
             said, since = run.done, time.monotonic()
@@ -349,6 +351,15 @@ def _line(run: Run, found: tuple[Tensor, Tensor], speed: float) -> str:
         f"step {run.done}/{run.config.steps}: contrastive {contrastive:.3f}, "
         f"ranking {ranking:.3f}, {speed:.2f} steps/s, {left:.0f} min left"
     )
+
+
+def _refuse_infinite(found: tuple[Tensor, Tensor], step: int) -> None:
+    for name, loss in zip(("contrastive", "ranking"), found, strict=True):
+        if not loss.isfinite():
+            raise SimpaintError(
+                f"the {name} loss is {float(loss)} at step {step}: expected a number; begin again "
+                "in another folder, with another seed or a lower learning rate"
+            )
 
 
 def _keep(run: Run, path: Path) -> Path:

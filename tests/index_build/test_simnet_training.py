@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from simpaint.cli import main
 from simpaint.data.strokes import StrokeBank, synthetic_bank
-from simpaint.errors import InputError, WeightsError
+from simpaint.errors import InputError, SimpaintError, WeightsError
 from simpaint.index_build import crude_fills, simnet_batches, simnet_training
 from simpaint.index_build.simnet import SimNet, load_simnet
 from simpaint.index_build.simnet_training import SimNetTraining, train_simnet
@@ -91,6 +92,15 @@ def test_a_damaged_state_is_not_gone_on_with(
             train_simnet([folder], bank, tmp_path, TINY, device="cpu", resume=True)
 
 
+def test_a_photo_that_changed_is_another(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "photos")
+    one, before = simnet_batches.cache_photos([tmp_path / "photos"], tmp_path)
+    shutil.copyfile(folder / "1.png", tmp_path / "photos" / "0.png")
+    other, after = simnet_batches.cache_photos([tmp_path / "photos"], tmp_path)
+    assert before != after
+    assert (one != other).any((1, 2, 3)).sum() == 1
+
+
 def test_too_few_photos_are_said(folder: Path, bank: StrokeBank, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at least 64 photos, found 40"):
         train_simnet([folder], bank, tmp_path, replace(TINY, batch=64), device="cpu")
@@ -106,6 +116,39 @@ def test_contrastive_loss_equals_a_slow_loop_without_copies() -> None:
         expected -= float(5 * queries[i] @ keys[i]) - float(np.log(np.exp(scores).sum()))
     found = simnet_training.contrastive_loss(queries, keys, copies, 5.0)
     assert float(found) == pytest.approx(expected / 3, rel=1e-5)
+
+
+@pytest.mark.parametrize(("correlation", "hidden"), [(0.97, True), (0.9, False)])
+def test_copies_of_a_photo_are_not_held_against_it(correlation: float, hidden: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    thumbnails = rows(3, 576, 2)
+    other = F.normalize(thumbnails[1] - (thumbnails[1] @ thumbnails[0]) * thumbnails[0], dim=0)
+    copy = correlation * thumbnails[0] + (1 - correlation**2) ** 0.5 * other
+    whole, filled = (torch.rand(1, 3, 64, 64, generator=generator) for _ in range(2))
+    batch = simnet_batches.Batch(whole, filled, torch.ones(1, 1, 64, 64), thumbnails[:1])
+    pixels = torch.rand(2, 3 * 16 * 16, generator=generator)
+    both = simnet_training.Candidates(
+        rows(2, 256, 3), pixels, torch.stack([thumbnails[2], copy])
+    )  # fmt: skip
+    network = SimNet().eval()
+    soft = replace(TINY, contrast=1.0)
+    with torch.no_grad():
+        with_copy, _, candidates = simnet_training.losses(network, batch, both, soft)
+        without, _, _ = simnet_training.losses(network, batch, both.newest(1), soft)
+    assert torch.equal(candidates.thumbnails[1:], both.thumbnails)
+    assert with_copy.isfinite()
+    assert (float(with_copy) == pytest.approx(float(without), abs=1e-6)) == hidden
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_is_not_saved(
+    folder: Path, bank: StrokeBank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        simnet_training, "contrastive_loss", lambda queries, *_: queries.sum() * torch.inf
+    )
+    with pytest.raises(SimpaintError, match=r"contrastive loss is .* at step 6: expected a number"):
+        train_simnet([folder], bank, tmp_path, TINY, device="cpu")
+    assert not [*tmp_path.glob("*.safetensors")]
 
 
 def test_ranking_loss_is_zero_only_for_the_order_of_the_distances() -> None:

@@ -3,14 +3,12 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from ..errors import InputError
 from .progress import progress_bar
-
-if TYPE_CHECKING:
-    from ..data.strokes import StrokeBank
 
 SHAPES = (
     "strokes", "center", "left", "right", "eyes", "mouth", "random-box", "random-block",
@@ -129,6 +127,7 @@ def generate(
     from ..data.mask_files import write_masks
     from ..data.mask_sources import GeneratedMasks
     from ..data.masks import MaskConfig
+    from ..data.strokes import named_bank
 
     mask_config = MaskConfig(
         strokes_mean=strokes_number[0],
@@ -139,7 +138,9 @@ def generate(
         scale_max=scale[1],
         **config,
     )
-    bank = _bank(strokes) if mask_config.shape == "strokes" else None
+    if mask_config.shape == "strokes" and strokes is None:
+        raise InputError("STROKES: expected a file of `masks import`, or `synthetic`; found none")
+    bank = None if strokes is None else named_bank(strokes)
     source = GeneratedMasks(bank, mask_config, train=train, test=test, per_bucket=per_bucket)
     with progress_bar("Drawing masks", "masks") as progress:
         summary = write_masks(
@@ -226,14 +227,6 @@ def fetch(categories: str, out: Path, form: Any, jobs: int, base_url: str | None
         download.fetch(files, jobs=jobs, progress=progress)
     size = sum(path.stat().st_size for path in files.values())
     click.echo(f"{out}: {len(files):,} files, {size / 1e6:,.1f} MB")
-
-
-def _bank(strokes: str | None) -> "StrokeBank":
-    from ..data.strokes import StrokeBank, synthetic_bank
-
-    if strokes is None:
-        raise click.UsageError("Name a stroke bank: a file of `masks import`, or `synthetic`.")
-    return synthetic_bank() if strokes == "synthetic" else StrokeBank.open(Path(strokes))
 
 
 def _report(out: Path, summary: dict[str, Any] | None, as_json: bool) -> None:

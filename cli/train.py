@@ -10,7 +10,6 @@ import click
 from .masks import SHAPES
 
 if TYPE_CHECKING:
-    from ..data.strokes import StrokeBank
     from ..inpainter.train.recipes import Recipe, Stage
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -311,16 +310,18 @@ def simnet(
     minute; a stopped run goes on with --resume, to the same weights. OUT/simnet.safetensors is the
     result.
     """
+    from ..data.strokes import named_bank
     from ..index_build.simnet_training import SimNetTraining, train_simnet
 
     config = SimNetTraining(steps=steps, seed=seed)
     kept = train_simnet(
-        photos, _bank(strokes), out, config, resume=resume, device=device, say=click.echo
+        photos, named_bank(strokes), out, config, resume=resume, device=device, say=click.echo
     )
     click.echo(f"The network is {kept}.")
 
 
 def _train_painting(kind: Any, **options: Any) -> None:  # noqa: ANN401 - see _PAINTING
+    from ..data.strokes import named_bank
     from ..inpainter.train.recipes import RECIPES
     from ..inpainter.train.runs import PaintingRun, train_painting
 
@@ -329,7 +330,7 @@ def _train_painting(kind: Any, **options: Any) -> None:  # noqa: ANN401 - see _P
     recipe = _recipe(RECIPES[options["recipe"]], options)
     if run.features == "none":
         recipe = replace(recipe, loss=replace(recipe.loss, perceptual=0.0, style=0.0))
-    bank = _bank(options["strokes"]) if "strokes" in run.shapes else None
+    bank = named_bank(options["strokes"]) if "strokes" in run.shapes else None
     kept = train_painting(run, bank, recipe, _run_options(options), _cache(options), click.echo)
     click.echo(f"The network is {kept}.")
 
@@ -352,9 +353,3 @@ def _run_options(options: dict[str, Any]) -> Any:  # noqa: ANN401 - imported whe
 def _cache(options: dict[str, Any]) -> Path:
     cache: Path = options["cache"] or options["out"].absolute().parent / ".simpaint-photos"
     return cache
-
-
-def _bank(strokes: str) -> "StrokeBank":
-    from ..data import StrokeBank, synthetic_bank
-
-    return synthetic_bank() if strokes == "synthetic" else StrokeBank.open(Path(strokes))

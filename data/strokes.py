@@ -240,6 +240,15 @@ def _pairs(xy: NDArray[np.uint8]) -> pa.FixedSizeListArray:
     return pa.FixedSizeListArray.from_arrays(pa.array(xy.reshape(-1)), 2)
 
 
+def named_bank(strokes: str) -> StrokeBank:
+    """The bank of a file of `simpaint masks import`, or that of computed curves, `synthetic`.
+
+    Raises:
+        DrawingsError: the file is no stroke bank.
+    """
+    return synthetic_bank() if strokes == "synthetic" else StrokeBank.open(Path(strokes))
+
+
 def synthetic_bank(
     seed: int = 0, categories: int = 20, drawings_per_category: int = 100
 ) -> StrokeBank:

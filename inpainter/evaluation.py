@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from ..data.files import make_folder, replacing
 from ..data.settings import changed_settings, read_settings, write_settings
 from ..data.sources import open_source
-from ..data.strokes import StrokeBank, synthetic_bank
+from ..data.strokes import named_bank
 from ..errors import ImageError, InputError, expect_beside, expect_one_of
 from ..index_build.descriptors import pick_device
 from ..index_build.manifest import open_checked
@@ -219,7 +219,7 @@ def hole_sets(config: Evaluation, rows: Rows) -> list[Holes]:
     """The holes that a configuration asks for."""
     size, seed, count = config.size, config.seed, len(rows)
     if config.album:
-        return album_holes(_bank(config.strokes), size, seed, count)
+        return album_holes(named_bank(config.strokes), size, seed, count)
     sets: list[Holes] = []
     if config.masks == "balanced":
         if Path("balanced").is_dir():
@@ -228,16 +228,12 @@ def hole_sets(config: Evaluation, rows: Rows) -> list[Holes]:
                 "./balanced for its masks, or run this in another folder"
             )
         total = BUCKETS * config.per_bucket if config.per_bucket else count
-        sets.append(StrokeHoles(_bank(config.strokes), size, seed, total))
+        sets.append(StrokeHoles(named_bank(config.strokes), size, seed, total))
     elif config.masks:
         folder = Path(config.masks)
         sets.append(FolderHoles(folder, size, count, seed, black=config.black_holes))
     sets += [ShapeHoles(shape, size, seed, count) for shape in config.shapes]
     return sets
-
-
-def _bank(strokes: str) -> StrokeBank:
-    return synthetic_bank() if strokes == "synthetic" else StrokeBank.open(Path(strokes))
 
 
 def _claim(out: Path, cases: Cases) -> None:

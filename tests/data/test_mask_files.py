@@ -242,7 +242,7 @@ def test_generate_and_render_as_commands(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["generate", "no.arrow"], "no.arrow"),
-        (["generate"], "Name a stroke bank"),
+        (["generate"], "STROKES: expected a file of `masks import`"),
         (["generate", "synthetic", "--range", "5"], "5 is not a range"),
         (["generate", "synthetic", "--range", "0:99", "--train", "9", "--test", "0"], "within 0:9"),
         (["generate", "synthetic", "--scale", "2", "1"], "least first"),

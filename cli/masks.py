@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..errors import InputError
+from ..errors import InputError, expect_beside
 from .progress import progress_bar
 
 SHAPES = (
@@ -36,7 +36,7 @@ def _range(_: click.Context, __: click.Parameter, value: str | None) -> tuple[in
 @click.argument("strokes", required=False)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 @click.option("--train", default=50_000, show_default=True, help="Number of training masks.")
-@click.option("--test", default=10_000, show_default=True, help="Number of test masks.")
+@click.option("--test", type=int, help="Number of test masks.  [default: 10000]")
 @click.option(
     "--per-bucket",
     type=click.IntRange(1),
@@ -107,7 +107,7 @@ def generate(
     strokes: str | None,
     out: Path,
     train: int,
-    test: int,
+    test: int | None,
     per_bucket: int | None,
     strokes_number: tuple[float, float],
     line_width: tuple[float, float],
@@ -140,7 +140,10 @@ def generate(
     )
     if mask_config.shape == "strokes" and strokes is None:
         raise InputError("STROKES: expected a file of `masks import`, or `synthetic`; found none")
+    expect_beside("STROKES", strokes, mask_config.shape == "strokes", "--shape strokes")
     bank = None if strokes is None else named_bank(strokes)
+    if test is None:
+        test = 0 if per_bucket else 10_000
     source = GeneratedMasks(bank, mask_config, train=train, test=test, per_bucket=per_bucket)
     with progress_bar("Drawing masks", "masks") as progress:
         summary = write_masks(

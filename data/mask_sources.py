@@ -44,7 +44,11 @@ class GeneratedMasks:
         config: the masks' configuration.
         train: number of training masks.
         test: number of test masks.
-        per_bucket: instead of `test`: this many test masks in each of the six buckets.
+        per_bucket: instead of `test`, which is 0: this many test masks in each of the six buckets.
+
+    Raises:
+        InputError: no mask is asked for; `test` and `per_bucket` both are; or strokes are to be
+            drawn and there is no bank, or one of a single category.
     """
 
     def __init__(
@@ -57,6 +61,8 @@ class GeneratedMasks:
         per_bucket: int | None = None,
     ) -> None:
         if per_bucket is not None:
+            if test:
+                raise InputError(f"--test {test}: expected it or --per-bucket, found both")
             test = 6 * per_bucket
         if min(train, test) < 0 or train + test == 0:
             raise InputError(f"at least one mask must be asked for, not {train} and {test}")

@@ -54,6 +54,10 @@ FIXED_BOXES: Final[dict[str, Box]] = {
 
 Of 400 photos of UTKFace, 95 % have all of dlib's landmarks of that part inside.
 """
+_OF_STROKES: Final = (
+    "strokes_mean", "strokes_std", "width_min", "width_max", "scale_min", "scale_max",
+    "strokes_per_drawing", "placement", "test_share",
+)  # fmt: skip
 _MAX_ATTEMPTS = 10_000
 
 
@@ -115,6 +119,10 @@ class MaskConfig:
         _need(0 < self.test_share < 1, "test share", "between 0 and 1", self.test_share)
         if self.balanced and self.shape != "strokes":
             raise InputError(f"only strokes can be balanced over hole ratios, not {self.shape}")
+        for name in _OF_STROKES if self.shape != "strokes" else ():
+            if getattr(self, name) != getattr(type(self), name):
+                words = name.replace("_", " ")
+                raise InputError(f"{words}: only strokes have it; found the shape {self.shape}")
 
 
 def _need(holds: bool, name: str, expected: str, found: object) -> None:

@@ -152,6 +152,7 @@ def evaluate(config: Evaluation, stages: Stages = silently) -> Outcome:
     databases = [path.absolute() for path in config.databases]
     databases = databases or ([ALBUM_ONLY] if config.album else [])
     planned = plan(config.methods, databases, config.auxiliaries, config.coarse, config.seed)
+    _expect_used(config, planned)
     make_folder(config.out)
     cases, people = _open(config, stages)
     _claim(config.out, cases)
@@ -162,6 +163,15 @@ def evaluate(config: Evaluation, stages: Stages = silently) -> Outcome:
     with stages("Filling", "photos") as progress:
         run(work, planned, config.workers, progress)
     return _report(config, work, planned)
+
+
+def _expect_used(config: Evaluation, planned: list[Planned]) -> None:
+    """Refuse what nothing looks at; not beside a database, which the next methods may ask."""
+    needed = "a method that looks at similar photos"
+    there = config.databases or config.album
+    expect_beside("--coarse", config.coarse, there or any(one.coarse for one in planned), needed)
+    named = set(config.auxiliaries) != {"database"}
+    expect_beside("--auxiliary", named, there or any(one.shown for one in planned), needed)
 
 
 def _hashes(photos: Path, cache: PhotoCache, rows: Rows) -> dict[int, str]:
@@ -216,11 +226,18 @@ def _report(config: Evaluation, work: Work, planned: list[Planned]) -> Outcome:
 
 
 def hole_sets(config: Evaluation, rows: Rows) -> list[Holes]:
-    """The holes that a configuration asks for."""
+    """The holes that a configuration asks for.
+
+    Raises:
+        InputError: the strokes or the masks are not what was expected.
+        ImageError: a mask's file cannot be used.
+    """
     size, seed, count = config.size, config.seed, len(rows)
     if config.album:
         return album_holes(named_bank(config.strokes), size, seed, count)
     sets: list[Holes] = []
+    if config.strokes != "synthetic":
+        named_bank(config.strokes)  # that it is none is told, whatever the holes are
     if config.masks == "balanced":
         if Path("balanced").is_dir():
             raise InputError(

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import nn
@@ -88,6 +88,13 @@ class PaintingRun:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        expect_one_of("kind", self.kind, ("pconv", "sim", "copy"))
+        expect_one_of("--features", self.features, get_args(FeatureName))
+        own = self.kind == "copy"
+        expect_beside("--crispness", self.crispness, own, "our own network")
+        expect_beside("--same-folder", self.same_folder, own, "our own network")
+        expect_beside("--max-score", self.max_score is not None, own, "our own network")
+        expect_beside("--neighbors", self.neighbors, not own, "a Sim-K")
         if self.kind != "copy" and (self.k > 0) != (self.neighbors is not None):
             raise InputError(f"-k {self.k}: --neighbors are needed for K > 0, and for no other")
         if (self.kind == "copy") != (self.coarse is not None):

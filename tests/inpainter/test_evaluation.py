@@ -61,7 +61,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def evaluate(root: Path, out: str, *arguments: object, code: int = 0) -> str:
     """Run the command; what it said."""
     fixed = ["--photos", root / "photos", "--out", root / out, "--size", SIZE, "--sheet", 2]
-    everything = ["evaluate", *fixed, "--coarse", root / "pconv.safetensors", *arguments]
+    coarse = ["--coarse", root / "pconv.safetensors"] if "--database" in arguments else []
+    everything = ["evaluate", *fixed, *coarse, *arguments]
     result = CliRunner().invoke(main, [str(argument) for argument in everything])
     assert result.exit_code == code, result.output
     return result.output

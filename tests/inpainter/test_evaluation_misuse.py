@@ -130,6 +130,21 @@ def test_an_option_that_would_change_nothing_is_refused(tmp_path: Path) -> None:
             Evaluation(tmp_path, tmp_path / "a", ("telea",), **options)
 
 
+@pytest.mark.usefixtures("work")
+def test_what_no_method_looks_at_is_refused() -> None:
+    for options, found in (
+        (["--coarse", "nosuch"], "--coarse: expected a method that looks at similar photos"),
+        (["--auxiliary", "random"], "--auxiliary: expected a method that looks at similar photos"),
+        (["--strokes", "/no/such"], "/no/such"),
+    ):
+        said = evaluate("--shape", "center", "--methods", "telea", "--out", "a", *options, code=2)
+        assert found in said
+    build_index(Path("photos"), Path("db"), BuildConfig(device="cpu", workers=1))
+    both = ["--methods", "telea,nearest", "--database", "db", "--coarse", "ns"]
+    shown = ["--auxiliary", "database", "--auxiliary", "noise"]
+    evaluate("--shape", "center", "--out", "b", *both, *shown)
+
+
 def test_what_an_auxiliary_cannot_be_is_refused(tmp_path: Path) -> None:
     wrong: Any = ("DATABASE",)
     with pytest.raises(InputError, match="auxiliaries: expected one of database"):

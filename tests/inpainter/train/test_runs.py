@@ -89,10 +89,19 @@ def test_a_run_that_cannot_be_is_refused_in_one_line(photos: Path, tmp_path: Pat
         ("--balanced", "--shape strokes", {"balanced": True, "shapes": ("center",)}),
         ("--feature-weights", "a network", {"feature_weights": file, "features": "none"}),
         ("--moved", "similar photos", {"moved": file}),
+        ("--crispness", "our own network", {"crispness": 3}),
+        ("--same-folder", "our own network", {"same_folder": True}),
+        ("--max-score", "our own network", {"max_score": 0.0}),
+        ("--features", "one of vgg16", {"features": "nonsense"}),
     ]
     for option, needed, options in ignored:
         with pytest.raises(InputError, match=f"{option}: expected {needed}"):
             PaintingRun("sim", photos, **options)
+    with pytest.raises(InputError, match="--neighbors: expected a Sim-K beside it"):
+        PaintingRun("copy", photos, 3, neighbors=file, coarse="pconv")
+    unknown: Any = "x"
+    with pytest.raises(InputError, match="kind: expected one of pconv, sim, copy; found 'x'"):
+        PaintingRun(unknown, photos)
     dcgan = ["train", "dcgan", str(photos), "--out", str(tmp_path / "run"), "--stage", "16:2:2"]
     assert "expected photos of 64 pixels" in CliRunner().invoke(main, dcgan).output
     assert "width 1 or more" in CliRunner().invoke(main, [*dcgan, "--width", "0"]).output

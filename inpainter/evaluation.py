@@ -97,6 +97,12 @@ class Evaluation:
     sheet: int = 16
 
     def __post_init__(self) -> None:
+        least = {"limit": 1, "per_bucket": 1, "size": 16, "seed": 0, "workers": 1, "sheet": 1}
+        for name, lowest in least.items():
+            if (found := getattr(self, name)) is not None and found < lowest:
+                raise InputError(f"{name}: expected {lowest} or more, found {found}")
+        if not 0 <= self.jitter <= 1:
+            raise InputError(f"jitter: expected a share of 0 to 1, found {self.jitter}")
         if len(set(self.shapes)) < len(self.shapes):
             raise InputError(f"shapes: expected each once, found {', '.join(self.shapes)}")
         if unknown := set(self.shapes) - set(SHAPES):

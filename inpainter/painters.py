@@ -122,8 +122,10 @@ def neighbors_of(network: LastNetwork, k: int | None = None) -> int:
         k: how many are wished for.
 
     Raises:
-        InputError: Sim-K's K is another.
+        InputError: fewer than none, or Sim-K's K is another.
     """
+    if k is not None and k < 0:
+        raise InputError(f"-k {k}: expected 0 or more")
     if isinstance(network, CopyUNet):
         return USUAL_K if k is None else k
     if k not in (None, network.config.k):

@@ -9,6 +9,7 @@ import torch
 from simpaint.errors import InputError
 from simpaint.inpainter.copy_unet import CopyConfig, CopyUNet, _moved
 from simpaint.inpainter.crispness import borrowed_detail
+from simpaint.inpainter.painters import neighbors_of
 from simpaint.inpainter.thin_plate import thin_plate
 
 TINY = CopyConfig(widths=(4, 4, 8, 8), blocks=1)
@@ -36,6 +37,12 @@ def inputs(k: int, size: tuple[int, int] = (32, 32)) -> tuple[torch.Tensor, ...]
 def test_any_size_and_any_number_of_neighbors(size: tuple[int, int], k: int) -> None:
     given = inputs(k, size)
     assert network()(*given).shape == given[0].shape
+
+
+def test_fewer_neighbors_than_none_are_refused() -> None:
+    assert [neighbors_of(network(), k) for k in (0, 5, None)] == [0, 5, 3]
+    with pytest.raises(InputError, match="-k -1: expected 0 or more"):
+        neighbors_of(network(), -1)
 
 
 @torch.no_grad()

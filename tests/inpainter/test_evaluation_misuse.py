@@ -145,6 +145,19 @@ def test_what_no_method_looks_at_is_refused() -> None:
     evaluate("--shape", "center", "--out", "b", *both, *shown)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("limit", 0), ("limit", -1), ("per_bucket", -1), ("size", 8), ("seed", -1), ("workers", 0),
+     ("sheet", 0), ("jitter", 2), ("jitter", float("nan"))],
+)  # fmt: skip
+def test_numbers_out_of_range_are_refused_as_the_command_does(
+    tmp_path: Path, name: str, value: float
+) -> None:
+    options: dict[str, Any] = {name: value}
+    with pytest.raises(InputError, match=f"{name}: expected .*, found {value}"):
+        Evaluation(tmp_path, tmp_path / "a", ("telea",), "balanced", **options)
+
+
 def test_what_an_auxiliary_cannot_be_is_refused(tmp_path: Path) -> None:
     wrong: Any = ("DATABASE",)
     with pytest.raises(InputError, match="auxiliaries: expected one of database"):

@@ -27,6 +27,7 @@ from .whole.steps import draw_steps
 
 _GENERATED: Final = 500
 _HELD_OUT: Final = 4
+_SMALLEST: Final = 8  # what masks are drawn for
 _SEED: Final = 0
 
 
@@ -59,7 +60,7 @@ def write_demo(folder: Path, photos: Path | None, bar: Stages) -> Path:
         the report.
 
     Raises:
-        InputError: too few photos.
+        InputError: too few photos, or one to paint that is too small.
         StorageError: a file cannot be written.
     """
     listed, held_out = _generated(folder / "faces") if photos is None else _given(photos, folder)
@@ -103,7 +104,14 @@ def _given(photos: Path, folder: Path) -> tuple[Path, list[Pixels]]:
         root = photos.absolute()
         lines = [str(root / name) for name in source.names if name not in held]
         temporary.write_text("\n".join(lines) + "\n", "utf-8")
-    return listed, [decode(photos / name) for name in sorted(held)]
+    painted = [decode(photos / name) for name in sorted(held)]
+    for name, photo in zip(sorted(held), painted, strict=True):
+        if min(photo.shape[:2]) < _SMALLEST:
+            raise InputError(
+                f"{photos / name}: expected a photo of {_SMALLEST} pixels or more a side to paint, "
+                f"found {photo.shape[1]} x {photo.shape[0]}"
+            )
+    return listed, painted
 
 
 def _astronaut() -> list[_Case]:
@@ -130,7 +138,7 @@ def _faces(photos: list[Pixels]) -> list[_Case]:
     cases = []
     for number, photo in enumerate(photos):
         side = min(photo.shape[:2])
-        masks = MaskGenerator(synthetic_bank(), MaskConfig(size=max(side, 8), balanced=True))
+        masks = MaskGenerator(synthetic_bank(), MaskConfig(size=side, balanced=True))
         hole = np.zeros(photo.shape[:2], dtype=np.bool_)
         hole[:side, :side] = masks[number + 2] > 0  # mask i is aimed at bucket i % 6
         title = f"A face that is not in the database ({number + 1})"

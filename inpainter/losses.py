@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..errors import InputError
 from .depth import depth
 
 _LEAST_ENERGY: Final = 1e-4
@@ -181,6 +182,9 @@ def inpainting_loss(
     Returns:
         scalars "valid", "hole", "tv", where it has a weight "sharpness", with features
         "perceptual" and "style", and "total".
+
+    Raises:
+        InputError: a term needs a feature network, and there is none.
     """
     weights = weights or LossWeights()
     comp = composite(out, truth, hole)
@@ -193,7 +197,7 @@ def inpainting_loss(
         terms["sharpness"] = sharpness_loss(out, truth, hole)
     if weights.need_features:
         if features is None:
-            raise ValueError("perceptual and style terms need a feature network")
+            raise InputError("features: perceptual and style terms need a feature network")
         with torch.no_grad():
             truth_maps = features(truth)
         both = features(torch.cat([out, comp]))  # one pass over 2B pictures

@@ -1,7 +1,6 @@
 """Sets of holes that methods are measured on, each hole with the group it is counted in."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from ...data.images import read_mask
 from ...data.masks import FIXED_BOXES, MaskConfig, MaskGenerator, Shape
 from ...data.recipe_table import TABLE
 from ...data.recipes import Mask
+from ...data.settings import read_settings
 from ...data.sources import open_source
 from ...data.strokes import StrokeBank
 from ...errors import InputError
@@ -177,7 +177,13 @@ def _listed(folder: Path, *, black: bool) -> tuple[list[str], bool]:
             ) from error
         test = table.filter(pc.equal(table["split"], "test"))
         names = (test if len(test) else table)["file"].to_pylist()
-        black = bool(json.loads((folder / "settings.json").read_text("utf-8"))["black_holes"])
+        settings = read_settings(folder / "settings.json")
+        if "black_holes" not in settings:
+            raise InputError(
+                f"{folder / 'settings.json'}: expected the settings of a mask data set, found none "
+                "that say whether holes are black"
+            )
+        black = bool(settings["black_holes"])
     if not names:
         raise InputError(f"{folder}: expected masks, found none")
     return names, black

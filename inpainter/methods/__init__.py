@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from ...errors import InputError
 from ..checkpoint import OUR_OWN
 from .biharmonic import biharmonic
 from .nearest import Nearest
@@ -58,7 +59,8 @@ def build_method(source: str, similar: Similar, device: str = "cpu") -> Built:
         device: where networks run.
 
     Raises:
-        InputError: a module or function that cannot be imported.
+        InputError: a module or function that cannot be imported; or a number of similar photos for
+            a method that does not take it.
         WeightsError: no such name or file, or a damaged one.
     """
     if source in METHODS:
@@ -69,6 +71,8 @@ def build_method(source: str, similar: Similar, device: str = "cpu") -> Built:
     name, _, count = source.rpartition("@")
     k = int(count) if name and count.isdecimal() else None
     name = source if k is None else name
+    if name in METHODS:
+        raise InputError(f"{source}: expected {name} alone: it takes no number of similar photos")
     name = OUR_OWN if name == _OUR_OWN else name
     others = [*METHODS, _OUR_OWN, "module:function"]
     network = NetworkMethod(name, similar, k, device, others)

@@ -8,6 +8,7 @@ import torch
 from skimage.morphology import dilation
 from torch import Tensor
 
+from simpaint.errors import InputError
 from simpaint.inpainter.losses import (
     LossWeights,
     composite,
@@ -117,7 +118,7 @@ def test_without_weights_for_them_features_are_not_needed() -> None:
     weights = LossWeights(perceptual=0, style=0)
     got = inpainting_loss(OUT, TRUTH, HOLE, None, weights)
     assert set(got) == {"valid", "hole", "tv", "total"}
-    with pytest.raises(ValueError, match="need a feature network"):
+    with pytest.raises(InputError, match="need a feature network"):
         inpainting_loss(OUT, TRUTH, HOLE, None)
 
 

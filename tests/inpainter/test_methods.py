@@ -158,6 +158,12 @@ def test_an_unknown_name_is_told_the_known_ones_in_one_line() -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_a_number_of_photos_for_a_method_that_takes_none_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=f"^{name}@3: expected {name} alone"):
+        build_method(f"{name}@3", nothing_similar)
+
+
 def test_a_network_that_paints_nothing_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "dcgan.safetensors"
     checkpoint.save(path, Generator(GeneratorConfig()), {})

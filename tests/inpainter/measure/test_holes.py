@@ -61,6 +61,15 @@ def test_of_a_data_set_the_test_masks_are_taken_whatever_its_colours(
     assert all(any((a == generator[i]).all() for i in range(6)) for a in drawn)
 
 
+def test_a_data_set_that_lost_its_settings_is_refused(bank: StrokeBank, tmp_path: Path) -> None:
+    write_masks(GeneratedMasks(bank, MaskConfig(size=32), train=0, test=2), tmp_path)
+    (tmp_path / "settings.json").write_text("{}")
+    for found in ("found none that say whether holes are black", "found none that can be read"):
+        with pytest.raises(InputError, match=rf"settings\.json: expected .*{found}"):
+            FolderHoles(tmp_path, 32, 1, 0, black=False)
+        (tmp_path / "settings.json").unlink(missing_ok=True)
+
+
 def test_masks_of_any_folder_are_resized_and_reused(tmp_path: Path) -> None:
     mask = np.zeros((8, 8), bool)
     mask[:2] = True

@@ -94,10 +94,9 @@ def decode(
     name: str | None = None,
     max_pixels: int = MAX_PIXELS,
     side: int | None = None,
-    ground: str = "white",
 ) -> Pixels:
     """Decode a photo: `read_photo` for those who want nothing but the pixels."""
-    return read_photo(data, name=name, max_pixels=max_pixels, side=side, ground=ground).pixels
+    return read_photo(data, name=name, max_pixels=max_pixels, side=side).pixels
 
 
 def read_photo(
@@ -106,11 +105,10 @@ def read_photo(
     name: str | None = None,
     max_pixels: int = MAX_PIXELS,
     side: int | None = None,
-    ground: str = "white",
 ) -> Photo:
     """Decode a JPEG, PNG, WebP, TIFF, BMP or GIF (first frame), told apart by content.
 
-    Grey, palette, 1-bit, 16-bit and CMYK become RGB; what is transparent is laid over `ground`; the
+    Grey, palette, 1-bit, 16-bit and CMYK become RGB; what is transparent is laid over white; the
     EXIF orientation is applied (a damaged EXIF block counts as none).
 
     Args:
@@ -120,7 +118,6 @@ def read_photo(
         side: of the central `square` that is wanted, in pixels; None for the whole photo. A JPEG
             may be decoded at 1/2, 1/4 or 1/8 of its size for it, as long as neither side becomes
             shorter than this: quicker, and close to the area average.
-        ground: the colour behind what is transparent, by name.
 
     Raises:
         ImageError: the file cannot be read, is damaged, is not a picture or is too large.
@@ -132,7 +129,7 @@ def read_photo(
             image.draft(None, (side, side))
         image.load()
         upright, swapped = _upright(image, whole)
-        rgb = _to_rgb(upright, ground)
+        rgb = _to_rgb(upright)
         pixels = np.array(rgb if side is None else _square(rgb, side))
     width, height = reversed(whole) if swapped else whole
     return Photo(pixels, width, height)

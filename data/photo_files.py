@@ -63,7 +63,7 @@ class PhotoFile:
     extras: dict[str, Any] = field(default_factory=dict)
 
 
-def open_photo(path: Path, max_pixels: int = MAX_PIXELS) -> PhotoFile:
+def open_photo(path: Path) -> PhotoFile:
     """Read a photo to paint in it.
 
     Raises:
@@ -72,7 +72,7 @@ def open_photo(path: Path, max_pixels: int = MAX_PIXELS) -> PhotoFile:
     try:
         content = read_file(path)
         with open_image(content) as image:
-            check_size(image, content, max_pixels)
+            check_size(image, content, MAX_PIXELS)
             return _read(image, content)
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error

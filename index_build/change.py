@@ -65,16 +65,16 @@ def remove(database: Path, ids: Sequence[int] = (), paths: Sequence[str] = ()) -
     with changing(database, "sizes") as manifest:
         wanted_ids, names = set(ids), {path: _names(manifest, path) for path in paths}
         wanted = set().union(*names.values())
-        found: dict[str, set[int]] = {}  # the ids of each name; old lists may have had two
+        found: dict[str, int] = {}  # the id of each name
         some_rows = all_rows(database, manifest)
         if not paths:  # a billion rows need not be looked through
             given = np.array([i for i in ids if 0 <= i < manifest.next_id], np.int64)
             given = np.setdiff1d(given, read_removed(database, manifest))
             some_rows = rows_there(database, manifest, given)
         for row in some_rows:
-            if row.id in wanted_ids or called(manifest, row.path) in wanted:
-                found.setdefault(called(manifest, row.path), set()).add(row.id)
-        chosen = wanted_ids & set().union(*found.values())
+            if row.id in wanted_ids or row.path in wanted:
+                found[row.path] = row.id
+        chosen = wanted_ids & set(found.values())
         missing: list[int | str] = sorted(wanted_ids - chosen)
         for path, some in names.items():
             there = sorted(some & found.keys())
@@ -84,7 +84,7 @@ def remove(database: Path, ids: Sequence[int] = (), paths: Sequence[str] = ()) -
                     "give the whole path, as a search prints it"
                 )
             missing += [] if there else [path]
-            chosen.update(*(found[name] for name in there))
+            chosen.update(found[name] for name in there)
         if missing:
             away = paths and not Path(manifest.source.root).exists()
             hint = f"; if they were moved: simpaint index moved {database} FOLDER" if away else ""
@@ -96,14 +96,6 @@ def remove(database: Path, ids: Sequence[int] = (), paths: Sequence[str] = ()) -
             return manifest
         manifest = without(database, next_state(manifest), sorted(chosen))
         return publish(database, manifest, None)
-
-
-def called(manifest: Manifest, name: str) -> str:
-    """A photo's name as its source gives it now; lists were once taken as they were written."""
-    if manifest.source.kind not in ("folder", "list"):
-        return name
-    root = Path(manifest.source.root)
-    return name_in(root, root / name) if name.startswith(("/", "..")) else name
 
 
 def _names(manifest: Manifest, path: str) -> set[str]:

@@ -25,8 +25,8 @@ class TopK:
         ids: (n, k) int64, -1 where fewer than k were seen.
     """
 
-    def __init__(self, n: int, k: int, dtype: type[np.floating[Any]] = np.float32) -> None:
-        self.scores: NDArray[np.floating[Any]] = np.full((n, k), -np.inf, dtype)
+    def __init__(self, n: int, k: int) -> None:
+        self.scores: NDArray[np.floating[Any]] = np.full((n, k), -np.inf, np.float32)
         self.ids: Ids = np.full((n, k), -1, np.int64)
 
     def update(self, scores: NDArray[np.floating[Any]], ids: Ids) -> None:

@@ -87,7 +87,8 @@ class Cases:
             "size": self.size,
             "seed": seed,
             "holes": [holes.settings for holes in sets],
-        } | ({"jitter": jitter} if jitter else {})
+            "jitter": jitter,
+        }
 
     def __len__(self) -> int:
         return len(self.photo)

@@ -33,22 +33,18 @@ class Caches:
     Attributes:
         folder: holds a folder for each source and size.
         size: side of the squares in pixels.
-        workers: threads that decode.
         progress: told of photos decoded.
     """
 
     folder: Path
     size: int
-    workers: int = 2
     progress: Progress = silent
 
     def open(self, source: PhotoSource, names: list[str]) -> PhotoCache:
         """The cache of some photos, made first if it is not there."""
         key = hashlib.sha256("\0".join([str(source.root), *names]).encode()).hexdigest()[:12]
         folder = self.folder / f"{source.root.stem}-{self.size}-{key}"
-        return cache_photos(
-            source, names, folder, self.size, workers=self.workers, progress=self.progress
-        )
+        return cache_photos(source, names, folder, self.size, progress=self.progress)
 
 
 def photo_set(photos: Path, caches: Caches) -> PhotoSet:

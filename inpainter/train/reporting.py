@@ -14,6 +14,7 @@ from .recipes import Recipe
 
 SCALARS_EVERY = 50  # steps; reading a scalar makes the GPU wait
 LINE_EVERY = 60.0  # seconds
+PROGRESS_EVERY = 10.0  # seconds, before training begins
 
 
 class Reporter:
@@ -109,13 +110,13 @@ class Reporter:
                 self._writer.add_scalar(f"{group}/{name}", value, step)
 
 
-def in_lines(say: Callable[[str], None], what: str, every: float = 10.0) -> Progress:
+def in_lines(say: Callable[[str], None], what: str) -> Progress:
     """A progress callback that says a line every few seconds, such as "2,048 of 20,055 photos"."""
     told = time.monotonic()
 
     def progress(done: int, total: int) -> None:
         nonlocal told
-        if time.monotonic() - told >= every:
+        if time.monotonic() - told >= PROGRESS_EVERY:
             told = time.monotonic()
             say(f"{done:,} of {total:,} {what}")
 

@@ -8,7 +8,6 @@ import pytest
 from numpy.typing import NDArray
 from torch import Tensor
 
-from simpaint.data import sources
 from simpaint.errors import DatabaseError, InputError
 from simpaint.index_build.adding import AddConfig, Added, add
 from simpaint.index_build.change import compact, rebuild, remove
@@ -337,18 +336,12 @@ def test_a_path_is_one_photo(tmp_path: Path, photos: Path, monkeypatch: pytest.M
     assert "photos/0001.jpg" in left
 
 
-@pytest.mark.parametrize("old", [False, True])
-def test_a_list_of_whole_paths_is_added_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: bool
-) -> None:
+def test_a_list_of_whole_paths_is_added_once(tmp_path: Path) -> None:
     photos, listed = draw_faces(tmp_path / "below" / "photos", 4), tmp_path / "below" / "list.txt"
     draw_faces(tmp_path / "elsewhere", 1, start=9)
     names = [*map(str, sorted(photos.iterdir())), "../elsewhere/0009.jpg"]
     listed.write_text("\n".join(names))
-    with monkeypatch.context() as patch:
-        if old:  # names were stored as the list had them
-            patch.setattr(sources, "name_beside", lambda root, path: names.pop(0))
-        built(listed, tmp_path / "db")
+    built(listed, tmp_path / "db")
     result = added(tmp_path / "db", listed)
     assert (result.added, result.unchanged) == (0, 5)
     assert remove(tmp_path / "db", paths=[str(photos / "0002.jpg")]).count == 4

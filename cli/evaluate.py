@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ..errors import InputError
 from .progress import progress_bar
 
 _path = click.Path(path_type=Path)
@@ -90,7 +91,8 @@ def evaluate(as_json: bool, album: Path | None, **options: Any) -> None:  # noqa
     from ..inpainter.memory import keep_freed_memory
 
     if (options["photos"] is None) == (album is None):
-        raise click.UsageError("Name either --photos or --album.")
+        found = "neither" if album is None else "both"
+        raise InputError(f"--photos: expected it or --album, found {found}")
     if options["masks"] is None:
         options["masks"] = "" if options["shapes"] or album else "balanced"
     usual = ("database", "album", "person") if album else ("database",)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from ..errors import InputError
 from .progress import progress_bar
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def _bytes(text: str) -> int:
     """An amount of memory: "8GB", "500 MB", "1000000"."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)I?B?", text.strip().upper())
     if match is None:
-        raise click.BadParameter(f"{text!r} is not an amount of memory; write it as 8GB")
+        raise InputError(f"--limit-memory: expected it as 8GB, found {text!r}")
     return int(float(match[1]) * _UNITS[match[2]])
 
 
@@ -136,7 +137,7 @@ def _engine(name: str, address: str | None) -> "AbstractContextManager[Engine | 
 
         return ray_engine(address)
     if address is not None:
-        raise click.UsageError("--address: expected with --engine ray, found local")
+        raise InputError("--address: expected --engine ray beside it, found local")
     return nullcontext()
 
 
@@ -190,7 +191,7 @@ def remove(database: Path, photos: tuple[str, ...], ids: tuple[int, ...], gone: 
     from ..index_build import missing, remove
 
     if not photos and not ids and not gone:
-        raise click.UsageError("expected PHOTOS or --id, found neither")
+        raise InputError("PHOTOS: expected some, --id or --missing, found none of them")
 
     lost = [row.id for row in missing(database)] if gone else []
     _summary(database, remove(database, [*ids, *lost], photos))

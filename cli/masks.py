@@ -28,7 +28,7 @@ def _range(_: click.Context, __: click.Parameter, value: str | None) -> tuple[in
     try:
         start, stop = (int(number) for number in value.split(":"))
     except ValueError as error:
-        raise click.BadParameter(f"{value} is not a range; write it as 0:30000") from error
+        raise InputError(f"--range: expected it as 0:30000, found {value}") from error
     return start, stop
 
 

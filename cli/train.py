@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ..errors import InputError
 from .masks import SHAPES
 
 if TYPE_CHECKING:
@@ -26,14 +27,17 @@ class _StageType(click.ParamType):  # type: ignore[type-arg]  # in older click i
     name = "SIZE:STEPS:BATCH"
 
     def convert(
-        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+        self,
+        value: str,
+        param: click.Parameter | None,  # noqa: ARG002 - click's own signature
+        ctx: click.Context | None,  # noqa: ARG002
     ) -> "Stage":
         from ..inpainter.train.recipes import Stage
 
         try:
             size, steps, batch = (int(number) for number in value.split(":"))
-        except ValueError:
-            self.fail(f"{value} is not a stage; write it as 64:6000:128", param, ctx)
+        except ValueError as error:
+            raise InputError(f"--stage: expected it as 64:6000:128, found {value}") from error
         return Stage(size, steps, batch)
 
 

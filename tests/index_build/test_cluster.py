@@ -220,7 +220,7 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pat
     done = CliRunner().invoke(main, [*command, "--engine", "ray"])
     assert (done.exit_code, "simpaint[cluster]" in done.stderr) == (2, True)
     done = CliRunner().invoke(main, [*command, "--address", "auto"])
-    assert (done.exit_code, "expected with --engine ray" in done.stderr) == (2, True)
+    assert (done.exit_code, "expected --engine ray" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "here", "127.0.0.1:99999"])

@@ -130,6 +130,13 @@ def test_an_option_that_would_change_nothing_is_refused(tmp_path: Path) -> None:
             Evaluation(tmp_path, tmp_path / "a", ("telea",), **options)
 
 
+def test_photos_or_an_album_are_named() -> None:
+    for photos, found in (([], "neither"), (["--photos", "a", "--album", "b"], "both")):
+        result = CliRunner().invoke(main, ["evaluate", "--out", "out", *photos])
+        said = f"Error: --photos: expected it or --album, found {found}\n"
+        assert (result.exit_code, result.output) == (2, said)
+
+
 @pytest.mark.usefixtures("work")
 def test_what_no_method_looks_at_is_refused() -> None:
     for options, found in (

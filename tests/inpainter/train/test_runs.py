@@ -104,6 +104,10 @@ def test_a_run_that_cannot_be_is_refused_in_one_line(photos: Path, tmp_path: Pat
         PaintingRun(unknown, photos)
     dcgan = ["train", "dcgan", str(photos), "--out", str(tmp_path / "run"), "--stage", "16:2:2"]
     assert "expected photos of 64 pixels" in CliRunner().invoke(main, dcgan).output
+    odd = CliRunner().invoke(main, [*dcgan, "--stage", "64"])
+    assert (odd.exit_code, odd.output) == (
+        2, "Error: --stage: expected it as 64:6000:128, found 64\n"
+    )  # fmt: skip
     assert "width 1 or more" in CliRunner().invoke(main, [*dcgan, "--width", "0"]).output
 
 

@@ -229,7 +229,11 @@ class TarSource:
         return list(self._places)
 
     def read(self, name: str) -> bytes:
-        """A photo's bytes."""
+        """A photo's bytes.
+
+        Raises:
+            ImageError: it is not in the tar, is no file there, too large, or cannot be read whole.
+        """
         if name not in self._places:
             raise ImageError("it is no longer in the tar")
         place = self._places[name]
@@ -279,6 +283,9 @@ class ParquetSource:
     """Photos in a Parquet column of bytes, or of structs with `bytes` (and `path`), a row each.
 
     A name is the row's number, followed by ":PATH" where the column has paths: "12:face.jpg".
+
+    Raises:
+        InputError: no Parquet file, or one without a column of bytes.
     """
 
     def __init__(self, root: Path) -> None:
@@ -322,7 +329,12 @@ class ParquetSource:
         return [_row_name(row, path) for row, path in enumerate(paths)]
 
     def read(self, name: str) -> bytes:
-        """A photo's bytes; its row group is read whole and kept for the next rows."""
+        """A photo's bytes; its row group is read whole and kept for the next rows.
+
+        Raises:
+            ImageError: there is no such row, it is another photo's now, it holds no bytes, or it
+                cannot be read.
+        """
         from bisect import bisect_right
 
         import pyarrow as pa

@@ -125,7 +125,11 @@ class StrokeBank:
 
     @classmethod
     def from_table(cls, table: pa.Table) -> "StrokeBank":
-        """A bank in memory, from a table of `SCHEMA` with its metadata, one category a batch."""
+        """A bank in memory, from a table of `SCHEMA` with its metadata, one category a batch.
+
+        Raises:
+            DrawingsError: another schema, no stroke, or a batch of several categories.
+        """
         batches = table.to_batches()
         bank = cls(batches, table.schema, "the table", (cls.from_table, table))
         for batch in batches:

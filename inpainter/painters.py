@@ -30,7 +30,15 @@ class Ensemble(nn.Module):
         self.members = nn.ModuleList(members)
 
     def forward(self, photos: Tensor, holes: Tensor) -> Tensor:
-        """Paint; arguments and result as its members have them, but clamped to [0, 1]."""
+        """Paint: the mean of what the members paint.
+
+        Args:
+            photos: (B, 3, H, W) in [0, 1].
+            holes: (B, 1, H, W), 1 = hole.
+
+        Returns:
+            (B, 3, H, W) float32 in [0, 1], known pixels included.
+        """
         pictures = [member(photos, holes).float().clamp(0, 1) for member in self.members]
         return torch.stack(pictures).mean(0)
 

@@ -149,7 +149,16 @@ class PConvUNet(nn.Module):
         )
 
     def encode(self, photos: Tensor, holes: Tensor) -> list[Source]:
-        """The input and each encoder level's features and hole, from the photo down."""
+        """The input and each encoder level's features and hole, from the photo down.
+
+        Args:
+            photos: (B, 3, H, W) in [0, 1].
+            holes: (B, 1, H, W) binary, 1 = hole.
+
+        Returns:
+            pairs of features (B, C, h, w) and what is still unknown of them, (B, 1, h, w), 1 =
+            hole; first the input itself, then half as large from level to level.
+        """
         levels = [(photos, holes.float())]
         for block in self.encoder:
             levels.append(block(levels[-1]))

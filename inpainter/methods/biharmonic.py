@@ -9,7 +9,15 @@ from .pixels import photo_by_photo
 
 
 def biharmonic(photos: Tensor, masks: Tensor) -> Tensor:
-    """scikit-image's `inpaint_biharmonic`; about a second for a photo of 128 by 128 pixels."""
+    """scikit-image's `inpaint_biharmonic`; 0.02 to 0.16 s for 128 by 128 pixels, by the hole.
+
+    Args:
+        photos: (B, 3, H, W) in [0, 1].
+        masks: (B, 1, H, W), 1 = hole.
+
+    Returns:
+        (B, 3, H, W) float32 in [0, 1].
+    """
     return photo_by_photo(_fill, photos, masks)
 
 

@@ -34,7 +34,15 @@ class Nearest:
         self._similar = similar
 
     def __call__(self, photos: Tensor, masks: Tensor) -> Tensor:
-        """Fill the holes."""
+        """Fill the holes.
+
+        Args:
+            photos: (B, 3, H, W) in [0, 1], black in the holes.
+            masks: (B, 1, H, W), 1 = hole.
+
+        Returns:
+            (B, 3, H, W) in [0, 1], of the type of `photos`.
+        """
         neighbors = self._similar(photos, masks, 1)[:, 0]
         pairs = zip(photos.double(), neighbors.double(), masks[:, 0].bool(), strict=True)
         return torch.stack(

@@ -53,6 +53,7 @@ class NetworkMethod:
 
         Raises:
             WeightsError: no such file, a damaged one, or one of a network that paints nothing.
+            InputError: the network does not take k similar photos.
         """
         network, self.fingerprint = _load(source, others)
         self._network = network.to(device)
@@ -73,7 +74,15 @@ class NetworkMethod:
 
     @torch.inference_mode()
     def __call__(self, photos: Tensor, masks: Tensor) -> Tensor:
-        """Fill the holes."""
+        """Fill the holes.
+
+        Args:
+            photos: (B, 3, H, W) in [0, 1], black in the holes.
+            masks: (B, 1, H, W), 1 = hole.
+
+        Returns:
+            (B, 3, H, W) on the CPU, as the network paints it: known pixels too, not clamped.
+        """
         here, holes = photos.to(self._device), masks.to(self._device)
         coarse = here if self._coarse is None else coarse_picture(self._coarse, here, holes)
         similar = photos.new_empty(len(photos), 0, *photos.shape[1:])

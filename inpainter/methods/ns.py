@@ -11,7 +11,15 @@ from .telea import RADIUS
 
 
 def ns(photos: Tensor, masks: Tensor) -> Tensor:
-    """OpenCV's `INPAINT_NS`."""
+    """OpenCV's `INPAINT_NS`.
+
+    Args:
+        photos: (B, 3, H, W) in [0, 1].
+        masks: (B, 1, H, W), 1 = hole.
+
+    Returns:
+        (B, 3, H, W) float32 in [0, 1], of 8 bits.
+    """
     return photo_by_photo(_fill, photos, masks)
 
 

@@ -15,7 +15,16 @@ Fill: TypeAlias = Callable[[Pixels, NDArray[np.bool_]], NDArray[np.generic]]
 
 
 def photo_by_photo(fill: Fill, photos: Tensor, masks: Tensor) -> Tensor:
-    """Call `fill` for each photo of a batch."""
+    """Call `fill` for each photo of a batch.
+
+    Args:
+        fill: fills one photo of 8 bits.
+        photos: (B, 3, H, W) in [0, 1].
+        masks: (B, 1, H, W), 1 = hole.
+
+    Returns:
+        (B, 3, H, W) float32 in [0, 1].
+    """
     holes = masks[:, 0].bool().numpy()
     filled = [fill(*pair) for pair in zip(to_pixels(photos), holes, strict=True)]
     return to_images(np.stack(filled))

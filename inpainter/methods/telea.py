@@ -13,7 +13,15 @@ RADIUS = 3
 
 
 def telea(photos: Tensor, masks: Tensor) -> Tensor:
-    """OpenCV's `INPAINT_TELEA`."""
+    """OpenCV's `INPAINT_TELEA`.
+
+    Args:
+        photos: (B, 3, H, W) in [0, 1].
+        masks: (B, 1, H, W), 1 = hole.
+
+    Returns:
+        (B, 3, H, W) float32 in [0, 1], of 8 bits.
+    """
     return photo_by_photo(_fill, photos, masks)
 
 

@@ -37,6 +37,9 @@ class PhotoCache:
         unusable: the others' names, each with the reason.
         fingerprint: a hash of size and names.
         files: a hash of the sizes and times of the files.
+
+    Raises:
+        InputError: the folder holds no cache, or an unfinished one.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -42,7 +42,7 @@ class Recipe:
         clip: largest norm of a gradient; None leaves it as it is.
         average: decay of the running average of the weights, which is what is validated and
             shipped; 0 takes the weights themselves.
-        flip: mirror every other photo, together with its neighbors.
+        flip: mirror photos, each by a fair coin, together with its neighbors.
         faded: share of the photos that lose their colours, to black and white or sepia; their
             neighbors keep theirs.
         jitter: share of the photos of which a part is taken, turned and moved; their neighbors
@@ -94,7 +94,11 @@ class Recipe:
         return side_with_room(self.size, self.jitter)
 
     def at(self, step: int) -> tuple[Stage, int]:
-        """The stage of a step, and how many photos were seen before the step."""
+        """The stage of a step, and how many photos were seen before the step.
+
+        Raises:
+            IndexError: the recipe has fewer steps.
+        """
         seen = 0
         for stage in self.stages:
             if step < stage.steps:

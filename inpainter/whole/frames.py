@@ -39,7 +39,14 @@ class Frame(NamedTuple):
         return self.corner + self.side * _HALF
 
     def inside(self, points: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        """Photo points in the frame's coordinates."""
+        """Photo points in the frame's coordinates.
+
+        Args:
+            points: complex128 of any shape, x + iy in pixels.
+
+        Returns:
+            of the same shape: 0 is the frame's top left corner, 1 + 1j its bottom right one.
+        """
         return (points - self.corner) / self.side
 
 

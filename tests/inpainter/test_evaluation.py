@@ -35,7 +35,6 @@ from simpaint.inpainter.train.photo_cache import cache_photos
 from simpaint.inpainter.unet import UNetConfig, build_unet
 from simpaint.retrieval import ImageDatabase
 
-PEOPLE = Path(__file__).parents[3] / "shared" / "data" / "people" / "test"
 SIZE = 32
 
 
@@ -255,36 +254,6 @@ def test_random_photos_and_noise_do_not_depend_on_the_batch(library: Library) ->
         assert together.shape == (3, 2, 3, SIZE, SIZE)
         shown.begin(np.arange(2, 3), truth[2:], nothing[2:], "c")
         assert torch.equal(shown(truth[2:], masks[2:], 2), together[2:])
-
-
-@pytest.mark.skipif(not PEOPLE.exists(), reason="needs photos of people")
-def test_an_album_shows_the_persons_other_photos_or_hides_them(root: Path) -> None:
-    pytest.importorskip("dlib")
-    (root / "album").mkdir()
-    for person in sorted(PEOPLE.iterdir())[:3]:
-        (root / "album" / person.name).mkdir()
-        for photo in sorted(person.iterdir())[:3]:
-            (root / "album" / person.name / photo.name).symlink_to(photo)
-    result = CliRunner().invoke(
-        main,
-        ["evaluate", "--album", f"{root}/album", "--out", f"{root}/people", "--size", "64",
-         "--methods", "nearest", "--coarse", "telea", "--limit", "3", "--sheet", "1"],
-    )  # fmt: skip
-    assert result.exit_code == 0, result.output
-    rows = pq.read_table(root / "people" / "results.parquet").to_pylist()
-    assert {row["bucket"] for row in rows} == {"strokes (0.2, 0.6]", "eyes", "mouth", "half"}
-    names = sorted(
-        p.relative_to(root / "album").as_posix() for p in (root / "album").rglob("*.jpg")
-    )
-    for row in rows:
-        shown = names[row["neighbors"][0] & 0xFFFF]
-        assert shown != row["photo"]
-        same = Path(shown).parent == Path(row["photo"]).parent
-        assert same or row["method"] != "nearest (person)"
-        assert not same or row["method"] != "nearest"
-        assert 0 < row["identity_truth"] < 2
-        assert 0 < row["identity_others"] < 2
-    assert "of the person" in (root / "people" / "report.md").read_text("utf-8")
 
 
 def test_strokes_are_synthetic_where_no_bank_is_named(root: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from simpaint.errors import InputError
-from simpaint.inpainter.copy_unet import CopyConfig, CopyUNet, _moved
+from simpaint.inpainter.copy_unet import CopyConfig, CopyUNet, _Matching, _moved
 from simpaint.inpainter.crispness import borrowed_detail
 from simpaint.inpainter.painters import neighbors_of
 from simpaint.inpainter.thin_plate import thin_plate
@@ -107,6 +107,20 @@ def test_a_shift_moves_pixels_by_that_share_of_the_side() -> None:
     torch.testing.assert_close(
         _moved(pixels, shift)[..., :8, :17], pixels[..., 2:, 3:], atol=1e-5, rtol=0
     )
+
+
+@torch.no_grad()
+def test_copies_are_recoloured_by_half_as_much_again_and_half_of_white_at_most() -> None:
+    matching = _Matching(4, 0.1)
+    here, there, pixels = torch.rand(2, 4, 8, 8), torch.rand(2, 4, 8, 8), torch.rand(2, 3, 16, 16)
+    tone = torch.tensor([0.3, -0.2, 9.0, 0.1, -9.0, 0.0])  # gain, then offset, of each channel
+    matching.tone.bias.copy_(tone)  # type: ignore[union-attr]
+    gain, offset = 1 + 0.5 * tone[:3].tanh(), 0.5 * tone[3:].tanh()
+    assert float(gain[2]) == pytest.approx(1.5)
+    assert float(offset[1]) == pytest.approx(-0.5)
+    copied = matching(here, there, pixels)[1]
+    wanted = gain.view(3, 1, 1) * pixels + offset.view(3, 1, 1)
+    torch.testing.assert_close(copied, wanted, atol=1e-5, rtol=0)
 
 
 @torch.no_grad()

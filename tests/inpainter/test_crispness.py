@@ -207,6 +207,15 @@ def test_copies_gain_nothing_by_being_fainter() -> None:
     assert abs(along) < 1e-3 * (copied.grad * copied.detach()).abs().sum()
 
 
+def test_what_is_wanted_is_no_reason_to_change_the_photo_beside_the_hole() -> None:
+    filled, hole, similar, copied = (torch.from_numpy(part)[None].float() for part in example())
+    filled.requires_grad_()
+    borrowed_detail(filled, hole, similar, copied, 1.0).square().sum().backward()  # type: ignore[no-untyped-call]
+    assert filled.grad is not None
+    assert filled.grad[hole.bool().expand_as(filled)].any()
+    assert not filled.grad[..., 20:].any()  # beyond the reach of the bands of what is in the hole
+
+
 def test_gradients_are_finite_where_nothing_is_missing_or_all_is_flat() -> None:
     wall, hole, similar = scene(1.0)
     for filled in (wall, torch.full_like(wall, 0.5), wall * (1 - hole)):

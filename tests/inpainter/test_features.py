@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from simpaint.errors import WeightsError
+from simpaint.index_build.simnet import load_simnet
 from simpaint.index_build.tensors import write_tensors
 from simpaint.index_build.vgg import VGG16
 from simpaint.inpainter.features import load_features
@@ -57,6 +58,18 @@ def test_vgg_maps_are_those_after_the_first_three_poolings(vgg_weights: Path) ->
         x = layer(x)
         if isinstance(layer, nn.MaxPool2d):
             expected.append(x.clone())
+    for found, wanted in zip(network(photos), expected, strict=True):
+        torch.testing.assert_close(found, wanted)
+
+
+def test_simnet_maps_are_those_that_it_has_while_it_describes() -> None:
+    network, simnet = load_features("simnet"), load_simnet()
+    assert network is not None
+    expected: list[Tensor] = []
+    for number in (1, 4, 7):  # the last at a half, a quarter and an eighth
+        simnet.body[number].register_forward_hook(lambda *found: expected.append(found[2]))
+    photos = torch.rand(2, 3, 64, 64)
+    simnet(photos)
     for found, wanted in zip(network(photos), expected, strict=True):
         torch.testing.assert_close(found, wanted)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from simpaint.data.masks import MaskConfig
 from simpaint.errors import InputError, SimpaintError, WeightsError
-from simpaint.inpainter import checkpoint
+from simpaint.inpainter import checkpoint, training
 from simpaint.inpainter.dcgan import DCGANTask, GeneratorConfig
 from simpaint.inpainter.losses import LossWeights
 from simpaint.inpainter.train.batches import (
@@ -242,6 +242,17 @@ def test_an_infinite_loss_ends_the_run(
         next(task.trained["network"].parameters()).fill_(float("nan"))
     with pytest.raises(SimpaintError, match=r"is nan at step 1: begin again with a lower"):
         run(task, batches, tmp_path)
+
+
+def test_a_young_average_forgets_its_beginnings_faster(
+    cache: PhotoCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decays: list[float] = []
+    monkeypatch.setattr(training, "update_average", lambda *given: decays.append(given[2]))
+    task, batches = painting(cache)
+    run(task, batches, tmp_path, recipe=replace(RECIPE, average=0.3))
+    assert len(decays) == RECIPE.steps
+    assert decays == pytest.approx([min(0.3, (1 + n) / (10 + n)) for n in range(RECIPE.steps)])
 
 
 def test_the_average_is_the_running_mean_of_the_weights() -> None:

@@ -61,6 +61,16 @@ def test_a_line_of_ink_does_not_make_a_photo_of_one_tone_one_in_colours() -> Non
     torch.testing.assert_close(written(bright), wanted, atol=0.005, rtol=0)
 
 
+def test_beyond_the_darkest_and_the_brightest_pixel_the_tint_stays_the_same() -> None:
+    bright = np.linspace(0.3, 0.7, 64 * 64).reshape(64, 64, 1)
+    found = tone_of(bright + 0.2 * (bright - 0.5) ** 2 * (SEPIA - SEPIA.mean()) + 0.01 * (
+        SEPIA - SEPIA.mean()), 1.0, np.ones((64, 64), np.bool_))  # fmt: skip
+    assert found is not None
+    for beyond, end in ((0.05, 0.3), (0.95, 0.7)):
+        tints = [found(torch.full((3, 1, 1), value)) - value for value in (beyond, end)]
+        torch.testing.assert_close(tints[0], tints[1], atol=1e-4, rtol=0)
+
+
 def test_a_dark_photo_in_faint_colours_is_in_colours() -> None:
     rng = np.random.default_rng(0)
     dark = rng.uniform(0.02, 0.04, (64, 64, 3))

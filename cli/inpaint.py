@@ -117,7 +117,7 @@ def inpaint(photo: Path, mask: Path, out: Path, **options: Any) -> None:  # noqa
     if not jobs:
         expect_paintable(job, options["steps"])
     elif options["steps"] is not None:
-        raise click.UsageError("--steps: expected with a single photo, found a folder")
+        raise InputError(f"--steps: expected beside a single photo, found the folder {photo}")
     references = {path.resolve() for path in options["references"]}
     for written in filter(None, [out, options["steps"], *(job.out for job in jobs)]):
         if written.resolve() in references:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import InputError
-from .masks import MaskConfig, MaskGenerator, Split
+from .masks import MaskConfig, MaskGenerator, Split, split_categories
 from .recipe_table import TABLE, TABLE_SCHEMA, recipe_from_row
 from .recipes import Mask, Recipe
 from .strokes import StrokeBank
@@ -70,9 +70,11 @@ class GeneratedMasks:
         self.counts: dict[Split, int] = {"train": train, "test": test}
         self.size = config.size
         test_config = replace(config, balanced=per_bucket is not None)
-        self._generators: dict[Split, MaskGenerator] = {
-            "train": MaskGenerator(bank, config, "train"),
-            "test": MaskGenerator(bank, test_config, "test"),
+        configs: dict[Split, MaskConfig] = {"train": config, "test": test_config}
+        self._generators = {
+            split: MaskGenerator(bank, configs[split], split)
+            for split, count in self.counts.items()
+            if count
         }
         self.settings = {
             "masks": _in_words(config, self.bank),
@@ -82,7 +84,7 @@ class GeneratedMasks:
             and {
                 "fingerprint": self.bank.fingerprint,
                 "synthetic": self.bank.synthetic,
-                "categories": {s: list(g.categories) for s, g in self._generators.items()},
+                "categories": split_categories(self.bank.categories, config.test_share),
             },
         }
 

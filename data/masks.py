@@ -32,6 +32,7 @@ import numpy as np
 
 from ..errors import InputError, expect_one_of
 from .buckets import BUCKET_EDGES, bucket_of
+from .categories import USUAL_SHARE, is_for_testing
 from .hole_shapes import Box, random_blocks, random_box, random_region
 from .recipes import CANVAS, Mask, Recipe, draw_strokes
 from .strokes import StrokeBank
@@ -82,7 +83,8 @@ class MaskConfig:
         scale_max: greatest upscaling.
         strokes_per_drawing: how many strokes are taken, from the chosen one on, of each drawing.
         placement: "center" centres each drawing in its 256-box, "corner" leaves it top-left.
-        test_share: share of the categories that the test split draws from; no other split does.
+        test_share: share of all names of categories that only the test split draws from; see
+            `categories`.
         balanced: aim mask i at bucket i % 6, adding strokes until the hole is large enough.
     """
 
@@ -97,7 +99,7 @@ class MaskConfig:
     scale_max: float = 1.5
     strokes_per_drawing: int = 1
     placement: Placement = "center"
-    test_share: float = 0.2
+    test_share: float = USUAL_SHARE
     balanced: bool = False
 
     def __post_init__(self) -> None:
@@ -131,28 +133,21 @@ def _need(holds: bool, name: str, expected: str, found: object) -> None:
 
 
 def split_categories(
-    categories: Sequence[str], seed: int, test_share: float
+    categories: Sequence[str], test_share: float = USUAL_SHARE
 ) -> dict[Split, tuple[str, ...]]:
     """Share out categories so that no stroke of a test mask was ever in a training mask.
 
+    Each name has its side whatever the others are, so this holds between all banks and seeds.
+
     Args:
         categories: names; their order does not matter.
-        seed: which of the many ways to share out.
-        test_share: share of the categories for "test", at least one.
+        test_share: share of all names that is for "test".
 
     Returns:
-        the sorted names of each split; disjoint, and together all.
-
-    Raises:
-        InputError: fewer than two categories.
+        the sorted names of each split; disjoint, and together all. One of them may be empty.
     """
-    names = sorted(set(categories))
-    if len(names) < 2:
-        raise InputError(f"strokes of 2 or more categories are needed, found {len(names)}: {names}")
-    order = np.random.default_rng([seed, 0x5117]).permutation(len(names))
-    count = min(max(1, round(test_share * len(names))), len(names) - 1)
-    test, train = sorted(order[:count]), sorted(order[count:])
-    return {"train": tuple(names[i] for i in train), "test": tuple(names[i] for i in test)}
+    test = {name for name in categories if is_for_testing(name, test_share)}
+    return {"train": tuple(sorted({*categories} - test)), "test": tuple(sorted(test))}
 
 
 class MaskGenerator:
@@ -167,7 +162,8 @@ class MaskGenerator:
         split: "train" and "test" use strokes of disjoint categories and other random numbers.
 
     Raises:
-        InputError: strokes are to be drawn and there is no bank, or one of a single category.
+        InputError: strokes are to be drawn and there is no bank, or one without a category of the
+            split.
     """
 
     def __init__(
@@ -182,9 +178,14 @@ class MaskGenerator:
         if bank is None:
             raise InputError("masks of shape strokes need a stroke bank")
         self.bank = bank
-        self.categories = split_categories(
-            bank.categories, self.config.seed, self.config.test_share
-        )[split]
+        self.categories = split_categories(bank.categories, self.config.test_share)[split]
+        if not self.categories:
+            found = ", ".join(bank.categories[:5]) + (", …" if len(bank.categories) > 5 else "")
+            raise InputError(
+                f"strokes: expected drawings of a category that is for {split} masks, found only "
+                f"others ({found}); import more categories, or change the test share, "
+                f"{self.config.test_share}"
+            )
         ranges = bank.row_ranges(self.categories)
         self._ends = np.cumsum(ranges[:, 1] - ranges[:, 0])
         # What to add to a position among the split's strokes to get the row in the bank.

@@ -61,8 +61,7 @@ class PaintingRun:
         adversarial: weight of a judge's verdict in the loss; 0 trains without one.
         matching: with a judge, weight of what he sees being the truth's.
         bn_frozen: keep the encoder's batch norms as they are, to fine-tune "pconv".
-        seed: of weights, order and mirroring; masks have the published seed, 0, so that the
-            categories of strokes in test masks stay unseen.
+        seed: of weights, order and mirroring; masks have the published seed, 0.
     """
 
     kind: Literal["pconv", "sim", "copy"]

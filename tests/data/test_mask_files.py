@@ -175,7 +175,7 @@ def test_redrawn_larger_a_mask_is_the_same_but_sharper(shape: str, tmp_path: Pat
         large = np.asarray(Image.open(tmp_path / "large" / name)).astype(float)
         shrunk = large.reshape(64, 4, 64, 4).mean((1, 3))
         # An edge may move by half a small pixel; inside and outside agree.
-        assert np.abs(shrunk - little).mean() < 0.05
+        assert np.abs(shrunk - little).mean() < 0.06
 
 
 def test_black_holes_are_the_complement(whole: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Algorithm 1 against slow implementations written from the paper."""
 
+import hashlib
 import itertools
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from simpaint.data import categories
 from simpaint.data.buckets import BUCKET_EDGES, bucket_of, hole_ratio
 from simpaint.data.hole_shapes import random_blocks, random_box
 from simpaint.data.masks import FIXED_BOXES, MaskConfig, MaskGenerator, split_categories
@@ -141,14 +143,49 @@ def test_a_mask_without_a_hole_is_redrawn(bank: StrokeBank) -> None:
     assert all(generator[index].any() for index in range(100))
 
 
-@given(st.integers(2, 400), st.integers(0, 2**40), st.floats(0.01, 0.99))
-def test_splits_share_no_category_and_lose_none(count: int, seed: int, share: float) -> None:
-    names = [f"category {i}" for i in range(count)]
-    splits = split_categories(names, seed, share)
-    assert splits["train"]
-    assert splits["test"]
+@given(st.lists(st.text(), unique=True), st.floats(0.01, 0.99))
+def test_splits_share_no_category_and_lose_none(names: list[str], share: float) -> None:
+    splits = split_categories(names, share)
     assert sorted(splits["train"] + splits["test"]) == sorted(names)
-    assert splits == split_categories(names[::-1], seed, share)
+    assert not set(splits["train"]) & set(splits["test"])
+    for name in names:  # whatever else there is
+        assert split_categories([name], share) == {s: (name,) * (name in splits[s]) for s in splits}
+
+
+def test_categories_keep_the_side_that_the_shipped_networks_were_trained_with() -> None:
+    known = {"train": categories._TRAIN, "test": categories._TEST}
+    assert len(known["train"] | known["test"]) == 300 + 20
+    splits = split_categories([*known["train"], *known["test"]])
+    assert {s: frozenset(names) for s, names in splits.items()} == known
+    listed = "\n".join(splits["test"]).encode()  # changed by nobody without a reason
+    assert hashlib.sha256(listed).hexdigest()[:16] == "be84358e87a94d97"
+    assert len(split_categories([f"name {i}" for i in range(1000)])["test"]) == 233
+
+
+def test_a_larger_share_takes_more_and_keeps_what_a_smaller_one_took() -> None:
+    names = [*categories._TRAIN, *categories._TEST]
+    tests = [set(split_categories(names, share)["test"]) for share in (0.1, 0.2, 0.5)]
+    assert tests[0] < tests[1] < tests[2]
+    assert 0.4 < len(tests[2]) / len(names) < 0.6
+
+
+def test_test_masks_of_any_seed_and_bank_never_have_strokes_to_train_with() -> None:
+    banks = [synthetic_bank(categories=count, drawings_per_category=2) for count in (7, 20)]
+    generators = [
+        MaskGenerator(bank, MaskConfig(seed=seed), split)
+        for bank in banks for seed in range(3) for split in ("train", "test")
+    ]  # fmt: skip
+    used: dict[str, set[str]] = {"train": set(), "test": set()}
+    for generator in generators:
+        used[generator.split] |= {*generator.categories}
+    assert not used["train"] & used["test"]
+
+
+def test_a_bank_without_a_category_of_the_split_is_refused_in_one_line() -> None:
+    bank = synthetic_bank(categories=1, drawings_per_category=2)
+    MaskGenerator(bank)
+    with pytest.raises(InputError, match=r"that is for test masks, found only .*synthetic-00"):
+        MaskGenerator(bank, split="test")
 
 
 def test_balanced_masks_fall_into_their_buckets(bank: StrokeBank) -> None:

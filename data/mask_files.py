@@ -36,7 +36,7 @@ from .masks import Split
 from .progress import Progress, silent
 from .recipe_table import TABLE, TABLE_SCHEMA, recipe_columns
 from .recipes import Mask
-from .settings import changed_settings, read_settings, write_settings
+from .settings import changed_settings, expect_unused, read_settings, write_settings
 from .workers import Workers
 
 _PART = 1000
@@ -77,7 +77,8 @@ def write_masks(
         the summary, or None while masks outside `only` are still missing.
 
     Raises:
-        InputError: the folder holds another data set, or `only` is outside it.
+        InputError: the folder holds another data set or files of something else, or `only` is
+            outside it.
         StorageError: a file cannot be written; finished parts stay valid.
     """
     total = sum(source.counts.values())
@@ -105,6 +106,8 @@ def _claim(job: _Job) -> None:
     """
     path = job.out / "settings.json"
     before = read_settings(path) if path.exists() else None
+    if before is None:
+        expect_unused(job.out, (*SPLITS, "parts", TABLE, "summary.json", "sheet.png"))
     begun = (job.out / TABLE).exists() or any([*_parts(job.out, split)] for split in SPLITS)
     if before is not None and (begun or before.keys() != job.settings.keys()):
         _compare(job, before)

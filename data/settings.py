@@ -1,7 +1,7 @@
 """What a folder of results was made with, kept beside them as JSON: others do not mix with them."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,24 @@ def read_settings(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise InputError(f"{path}: expected settings, found {type(found).__name__}")
     return found
+
+
+def expect_unused(out: Path, names: Iterable[str]) -> None:
+    """Refuse a folder that has what would be overwritten, and no settings that say it is ours.
+
+    Args:
+        out: the folder; it need not exist.
+        names: what is written there: files, or folders, which may be there if they are empty.
+
+    Raises:
+        InputError: naming the first that is there.
+    """
+    for path in (out / name for name in names):
+        if any(path.iterdir()) if path.is_dir() else path.exists():
+            raise InputError(
+                f"{out}: expected a new folder, or one with its settings.json; found {path.name} "
+                "of something else; choose another folder"
+            )
 
 
 def changed_settings(

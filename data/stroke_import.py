@@ -15,7 +15,7 @@ from .files import expect_outside, make_folder, replacing
 from .progress import Progress, silent
 from .quickdraw import Damage, Drawings, drawing_files, read_drawings
 from .simplify import Ints, starts
-from .strokes import SCHEMA, batch_digest, metadata, record_batch
+from .strokes import SCHEMA, batch_digest, expect_bank_or_nothing, metadata, record_batch
 
 BATCH_STROKES: Final = 65_536
 MAX_POINTS: Final = 1_000_000  # that wait to be written; more would leave the cache and take memory
@@ -60,7 +60,7 @@ def import_drawings(
 
     Raises:
         DrawingsError: a path does not exist, or a file holds no drawing.
-        InputError: `out` is one of the files.
+        InputError: `out` is one of the files, or a file that is no stroke bank.
         StorageError: `out` cannot be written.
     """
     named: dict[Path, Path] = {}
@@ -70,6 +70,7 @@ def import_drawings(
     if not files:
         raise DrawingsError("no file of drawings is named")
     expect_outside(out, files)
+    expect_bank_or_nothing(out)
     ends = [*accumulate((file.stat().st_size for file in files), initial=0)]
     report = ImportReport()
     make_folder(out.parent)

@@ -201,6 +201,23 @@ class StrokeBank:
         return box
 
 
+def expect_bank_or_nothing(path: Path) -> None:
+    """Refuse to write a stroke bank over a file of another kind; an empty one holds nothing.
+
+    Raises:
+        DrawingsError: naming the file.
+    """
+    if not path.is_file() or not path.stat().st_size:
+        return
+    try:
+        with pa.memory_map(str(path)) as file:
+            found = (pa.ipc.open_file(file).schema.metadata or {}).get(b"simpaint.strokes")
+    except (OSError, pa.ArrowException):
+        found = None
+    if found is None:
+        raise DrawingsError(f"{path}: expected a stroke bank or a new file, found something else")
+
+
 def batch_digest(batch: pa.RecordBatch) -> bytes:
     """SHA-256 of what a batch holds; kept beside it in the file, for the bank's fingerprint."""
     return _Batch(batch).digest()

@@ -20,13 +20,13 @@ import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Final, get_args
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from ..data.files import make_folder, replacing
-from ..data.settings import changed_settings, read_settings, write_settings
+from ..data.settings import changed_settings, expect_unused, read_settings, write_settings
 from ..data.sources import open_source
 from ..data.strokes import named_bank
 from ..errors import ImageError, InputError, expect_beside, expect_one_of
@@ -46,6 +46,11 @@ from .measure.results import Summary, join, summarise, write_csv
 from .measure.work import Work, run
 from .train.jitter import side_with_room
 from .train.photo_cache import PhotoCache, cache_photos
+
+_MADE: Final = (
+    "results.parquet", "table.csv", "differences.csv", "report.md", "report.html", "pictures",
+)  # fmt: skip
+"""What is written anew each time."""
 
 
 @dataclass(frozen=True)
@@ -148,11 +153,13 @@ def evaluate(config: Evaluation, stages: Stages = silently) -> Outcome:
 
     Raises:
         InputError: an option, a file or a method is not what was expected; or the folder holds a
-            report on other photos or holes, or the photos themselves.
+            report on other photos or holes, files of something else, or the photos themselves.
         StorageError: a file cannot be written; finished blocks stay valid.
     """
     if config.photos.resolve() in ((config.out / name).resolve() for name in ("", "photos")):
         raise InputError(f"{config.out}: expected another folder for the report: photos are there")
+    if not (config.out / "settings.json").exists():
+        expect_unused(config.out, _MADE)
     for database in config.databases:
         open_checked(database, "full")
     databases = [path.absolute() for path in config.databases]

@@ -154,6 +154,16 @@ def test_settings_of_something_else_are_left_alone(tmp_path: Path) -> None:
         assert (tmp_path / "settings.json").read_text() == text
 
 
+@pytest.mark.parametrize("name", ["train/00000.png", "test/me.jpg", "masks.parquet", "sheet.png"])
+def test_files_of_something_else_are_never_overwritten(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"a photo")
+    with pytest.raises(InputError, match="choose another folder"):
+        write_masks(source(), tmp_path)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / name]
+    assert (tmp_path / name).read_bytes() == b"a photo"
+
+
 def test_redrawn_at_the_same_size_every_mask_is_the_same(whole: Path, tmp_path: Path) -> None:
     write_masks(StoredMasks(whole / "masks.parquet", 64), tmp_path / "again")
     pngs = {name: d for name, d in digests(whole).items() if name.endswith(".png")}

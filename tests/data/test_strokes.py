@@ -205,11 +205,23 @@ def test_a_file_without_a_drawing_is_an_error_and_leaves_nothing(tmp_path: Path,
     write(tmp_path / "good.ndjson", made_up(5, ["cat"]))
     (tmp_path / "nil.ndjson").write_text(text)
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "bank.arrow").write_text("older")
+    import_drawings([tmp_path / "good.ndjson"], tmp_path / "out" / "bank.arrow")
+    older = (tmp_path / "out" / "bank.arrow").read_bytes()
     with pytest.raises(DrawingsError, match=r"no drawing in .*nil\.ndjson"):
         import_drawings([tmp_path], tmp_path / "out" / "bank.arrow")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["bank.arrow"]
-    assert (tmp_path / "out" / "bank.arrow").read_text() == "older"
+    assert (tmp_path / "out" / "bank.arrow").read_bytes() == older
+
+
+def test_only_a_bank_is_written_over(tmp_path: Path) -> None:
+    source, out = write(tmp_path / "in", made_up(5, ["cat"])), tmp_path / "notes.txt"
+    out.write_text("notes")
+    with pytest.raises(DrawingsError, match=r"notes\.txt: expected a stroke bank or a new file"):
+        import_drawings([source], out)
+    assert out.read_text() == "notes"
+    out.write_text("")
+    for _ in range(2):
+        assert import_drawings([source], out).drawings == 5
 
 
 def test_a_place_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None:

@@ -177,3 +177,12 @@ def test_folders_of_persons_inside_folders_are_refused(tmp_path: Path) -> None:
         draw(tmp_path / name, 0)
     with pytest.raises(InputError, match=r"none inside these, found test/ann/0\.png"):
         open_album(tmp_path, tmp_path / "out", 32)
+
+
+def test_a_table_of_something_else_is_never_overwritten(work: Path) -> None:
+    (work / "mine").mkdir()
+    (work / "mine/table.csv").write_text("a,b")
+    said = evaluate("--out", "mine", "--methods", "telea", code=2)
+    assert "found table.csv of something else" in said
+    assert [path.name for path in (work / "mine").iterdir()] == ["table.csv"]
+    assert (work / "mine/table.csv").read_text() == "a,b"

@@ -34,6 +34,7 @@ MAX_DRAWING: Final = 1 << 23  # bytes of one drawing; the longest in the publish
 ENDINGS: Final = (".ndjson", ".bin")
 
 _HEADER: Final = struct.Struct("<Q2sBIH")
+_JPEG: Final = (b"JFIF", b"Exif")
 _COUNT: Final = struct.Struct("<H")
 
 
@@ -114,7 +115,9 @@ def _read_any(file: IO[bytes], path: Path) -> Iterator[Drawings | Damage]:
     try:
         head = source.read(_HEADER.size)
         source.seek(0)
-        if len(head) > 10 and head[10] < 2:  # no JSON has such a byte
+        if head.startswith(b"\xff\xd8\xff") and head[6:10] in _JPEG:  # it would make a record
+            yield Damage(path, "byte 0", "a JPEG, expected drawings")
+        elif len(head) > 10 and head[10] < 2:  # no JSON has such a byte
             yield from _read_binary(source, path)
         else:
             for block in _numbered_blocks(source, path):

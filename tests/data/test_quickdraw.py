@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from simpaint.data import quickdraw
 from simpaint.data.ndjson import parse_block, parse_line
@@ -311,6 +312,14 @@ def test_a_drawing_without_end_does_not_fill_the_memory(
     found, damaged = read(tmp_path / "cat.bin")
     assert len(found) == 1
     assert "longer than 500" in damaged[0].reason
+
+
+@pytest.mark.parametrize("exif", [b"", b"Exif\0\0"])
+def test_a_photo_is_no_drawing(tmp_path: Path, exif: bytes) -> None:
+    Image.effect_noise((64, 64), 99).save(tmp_path / "photo.jpg", exif=exif)
+    found, damaged = read(tmp_path / "photo.jpg")
+    assert not found
+    assert [d.reason for d in damaged] == ["a JPEG, expected drawings"]
 
 
 def test_a_folder_stands_for_its_drawings_by_name(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def write_masks(
     black_holes: bool = False,
     progress: Progress = silent,
 ) -> dict[str, Any] | None:
-    """Write a mask data set, or go on with one that was stopped.
+    """Write a mask data set, or go on with one that was stopped; lost files are written again.
 
     Args:
         source: the masks.
@@ -87,10 +87,13 @@ def write_masks(
         raise InputError(f"the range must lie within 0:{total}, not {start}:{stop}")
     job = _Job(source, out, black_holes)
     _claim(job)
-    if (out / TABLE).exists():
+    finished = (out / TABLE).exists()
+    if finished:
         progress(stop - start, stop - start)
     else:
         _make_parts(job, start, stop, workers, progress)
+    _redraw_lost(job, start, stop)
+    if not finished:
         if any(_missing(job, 0, total)):
             return None
         _finish(job)
@@ -205,6 +208,21 @@ def _make_part(job: _Job, split: Split, start: int, stop: int) -> int:
     with replacing(job.out / "parts" / f"{split}-{start:08d}-{stop:08d}.parquet") as temporary:
         pq.write_table(table, temporary)
     return len(indices)
+
+
+def _redraw_lost(job: _Job, start: int, stop: int) -> None:
+    """Write the files of [start, stop) again that are not there, though their rows are."""
+    mask = np.empty((job.source.size, job.source.size), dtype=np.uint8)
+    first = 0
+    for split in SPLITS:
+        count = job.source.counts[split]
+        there = {path.name for path in (job.out / split).iterdir()} if count else set()
+        for index in range(max(0, start - first), min(count, stop - first)):
+            path = job.out / _file(job, split, index)
+            if path.name not in there:
+                job.source.draw(split, index, mask)
+                _write_png(path, mask, black_holes=job.black_holes)
+        first += count
 
 
 def _file(job: _Job, split: Split, index: int) -> str:

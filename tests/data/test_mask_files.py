@@ -111,6 +111,16 @@ def test_a_finished_data_set_is_left_as_it_is(whole: Path) -> None:
     assert before == {path: path.stat().st_mtime_ns for path in whole.rglob("*.p*")}
 
 
+def test_lost_files_are_written_again(whole: Path) -> None:
+    before = digests(whole)
+    for name in ("train/00013.png", "test/00000.png"):
+        (whole / name).unlink()
+    write_masks(source(), whole, only=(0, 13))
+    assert len(digests(whole)) == len(before) - 2
+    write_masks(source(), whole)
+    assert digests(whole) == before
+
+
 def test_a_run_that_finished_no_part_gives_way_to_another(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

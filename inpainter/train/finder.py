@@ -46,11 +46,13 @@ class Finder:
         self._unusable = torch.from_numpy(~usable)
 
     @torch.no_grad()
-    def __call__(self, pictures: Tensor, rows: Tensor, k: int) -> Tensor:
+    def __call__(self, pictures: Tensor, truth: Tensor, rows: Tensor, k: int) -> Tensor:
         """Find the photos that pictures resemble most.
 
         Args:
             pictures: (B, 3, S, S) float in [0, 1], their holes filled coarsely.
+            truth: (B, 3, S, S) float in [0, 1], the whole photos: copies of those that are not on
+                the shelf are told by them.
             rows: (B,) int64, where the whole photos are on the shelf, -1 for those that are not.
             k: how many for each.
 
@@ -66,12 +68,17 @@ class Finder:
             return torch.empty(shape, dtype=torch.uint8)
         rows = rows.cpu()
         scores = torch.from_numpy(describe_pictures(self._descriptor, pictures)) @ self._vectors.T
-        copies = self._vectors[rows] @ self._vectors.T > self._max_score  # (B, n)
-        copies[torch.arange(len(rows)), rows] = True
+        here = rows >= 0
+        own = self._vectors[rows]  # (B, d)
+        if not here.all():
+            others = truth[~here.to(truth.device)]
+            own[~here] = torch.from_numpy(describe_pictures(self._descriptor, others))
+        copies = own @ self._vectors.T > self._max_score  # (B, n)
+        copies[here.nonzero().flatten(), rows[here]] = True
         if self._folders is not None:
             together = self._folders[rows, None] == self._folders
-            scores += _AHEAD * (together & (rows >= 0)[:, None])
-        scores[self._unusable | (copies & (rows >= 0)[:, None])] = -torch.inf
+            scores += _AHEAD * (together & here[:, None])
+        scores[self._unusable | copies] = -torch.inf
         best = scores.topk(min(k, scores.shape[1]))
         least = int(best.values.isfinite().sum(1).min())
         if least < k:

@@ -46,7 +46,7 @@ def paint(
     neighbors = truth.new_empty(len(truth), 0, *truth.shape[1:])
     if finder is not None:
         pictures = composite(first, truth, hole)
-        found = finder(pictures, batch["rows"], int(batch["wanted"][0]))
+        found = finder(pictures, truth, batch["rows"], int(batch["wanted"][0]))
         neighbors = to_images(found.to(truth.device))
     elif "neighbors" in batch:
         neighbors = to_images(batch["neighbors"])

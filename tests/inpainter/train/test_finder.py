@@ -45,14 +45,17 @@ def test_the_most_similar_are_found_but_the_photo_and_its_copies(
     cache: PhotoCache, vectors: NDArray[np.float32]
 ) -> None:
     threshold = float(np.quantile(vectors @ vectors.T, 0.7))
+    truth = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    truth[1] = torch.from_numpy(cache.photos([7], 32)[0]).permute(2, 0, 1) / 255
+    shown = pictures(3)
+    shown[1] = truth[1]
     found = Finder(cache, vectors, Pixels(), threshold)(
-        pictures(3), torch.tensor([4, -1, 0]), 2
+        shown, truth, torch.tensor([4, -1, 0]), 2
     ).numpy()
-    queries = Pixels()(pictures(3)).numpy()
-    for i, row in enumerate([4, None, 0]):
-        copies = set() if row is None else {
-            j for j, v in enumerate(vectors) if v @ vectors[row] > threshold
-        }  # fmt: skip
+    queries = Pixels()(shown).numpy()
+    for i, row in enumerate([4, 7, 0]):  # the second is on the shelf too, but from elsewhere
+        copies = {j for j, v in enumerate(vectors) if v @ vectors[row] > threshold}
+        assert row in copies
         expected = slow(vectors @ queries[i], copies)[:2]
         assert np.array_equal(found[i], cache.photos(expected, 32))
 
@@ -62,7 +65,7 @@ def test_photos_of_the_same_folder_come_first(
 ) -> None:
     folders = np.arange(len(cache)) % 5
     finder = Finder(cache, vectors, Pixels(), 1.1, folders)
-    found = finder(pictures(2), torch.tensor([3, -1]), 4).numpy()
+    found = finder(pictures(2), pictures(2), torch.tensor([3, -1]), 4).numpy()
     queries = Pixels()(pictures(2)).numpy()
     ranked = slow(vectors @ queries[0], {3})
     expected = sorted(ranked, key=lambda row: folders[row] != 3)[:4]
@@ -73,15 +76,15 @@ def test_photos_of_the_same_folder_come_first(
 def test_fewer_than_are_wanted_are_refused(cache: PhotoCache, vectors: NDArray[np.float32]) -> None:
     count = len(cache)
     finder = Finder(cache, vectors, Pixels(), 1.1)
-    assert finder(pictures(1), torch.tensor([-1]), count).shape[1] == count
+    assert finder(pictures(1), pictures(1), torch.tensor([-1]), count).shape[1] == count
     with pytest.raises(InputError, match=f"expected {count} photos .* found {count - 1}"):
-        finder(pictures(1), torch.tensor([0]), count)
+        finder(pictures(1), pictures(1), torch.tensor([0]), count)
     with pytest.raises(InputError, match=f"expected {count + 1} photos"):
-        finder(pictures(1), torch.tensor([-1]), count + 1)
+        finder(pictures(1), pictures(1), torch.tensor([-1]), count + 1)
 
 
 def test_none_are_found_where_none_are_wanted(
     cache: PhotoCache, vectors: NDArray[np.float32]
 ) -> None:
-    found = Finder(cache, vectors, Pixels(), 1.1)(pictures(2), torch.tensor([0, 1]), 0)
+    found = Finder(cache, vectors, Pixels(), 1.1)(pictures(2), pictures(2), torch.tensor([0, 1]), 0)
     assert found.shape == (2, 0, 32, 32, 3)

@@ -173,9 +173,10 @@ def test_what_a_copy_is_must_be_said_where_it_was_not_measured(
     monkeypatch.setattr("simpaint.retrieval.neighbors.COPY_SCORES", {})
     with pytest.raises(InputError, match=r"--max-score: .* not known for simnet"):
         shelf.finder()
-    finder = shelf.finder(-1.1)  # everything is a copy of everything
-    pictures = torch.rand(1, 3, 32, 32)
-    found = finder(pictures, torch.tensor([-1]), 1)
+    pictures, elsewhere = torch.rand(1, 3, 32, 32), torch.tensor([-1])
+    with pytest.raises(InputError, match="no copies of it, found 0"):
+        shelf.finder(-1.1)(pictures, pictures, elsewhere, 1)  # everything is a copy
+    found = shelf.finder(1.1)(pictures, pictures, elsewhere, 1)
     assert any((found[0, 0].numpy() == shelf.cache.photos([row], 32)).all() for row in range(12))
 
 

@@ -35,8 +35,8 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 )
 @click.option(
     "--masks",
-    help="A folder of masks, or `balanced`: strokes drawn here, as many in each bucket of hole "
-    "ratios.  [default: balanced, unless --shape or --album is given]",
+    help="A folder of masks, each of which is used, or `balanced`: strokes drawn here, as many in "
+    "each bucket of hole ratios.  [default: balanced, unless --shape or --album is given]",
 )
 @click.option(
     "--shape", "shapes", multiple=True, metavar="SHAPE",

@@ -61,7 +61,8 @@ class Evaluation:
         photos: a folder, list, tar or Parquet file of photos, aligned as the networks' are.
         out: the report's folder.
         methods: see `methods.build_method`; NAME=SOURCE gives another name.
-        masks: a folder of masks, "balanced" for strokes drawn here, or "" for none.
+        masks: a folder of masks, each of which is used, "balanced" for strokes drawn here, or ""
+            for none.
         shapes: wide holes, each on every photo.
         album: `photos` holds a folder for each person; the holes are those of `album.album_holes`.
         jitter: share of the photos of which a part is painted, turned and moved, as faces are that

@@ -121,42 +121,57 @@ class FolderHoles:
     """Masks that are files: a data set of `simpaint masks generate`, or any folder of pictures.
 
     Of a data set with test masks only these are taken. Files of another size are resized, taking
-    the nearest pixel. The group is the bucket of the hole ratio as drawn.
+    the nearest pixel. The group is the bucket of the hole ratio as drawn. All masks are taken, one
+    of each bucket in turn, whatever their order in the folder.
     """
 
-    def __init__(self, folder: Path, size: int, count: int, seed: int, *, black: bool) -> None:
+    def __init__(self, folder: Path, size: int, least: int, seed: int, *, black: bool) -> None:
         """List and read the masks.
 
         Args:
             folder: where they are.
             size: side in pixels.
-            count: how many to take; in a seeded order, from the start again after the last.
-            seed: of the order.
+            least: how many to take if there are fewer: from the start again after the last.
+            seed: of the order within a bucket.
             black: holes are black in the files; a data set's own settings count more.
 
         Raises:
             InputError: no masks, or one without a hole.
             ImageError: a file cannot be used.
         """
-        files, black = _listed(folder, black=black)
-        order = np.random.default_rng([seed, 0x3A5C]).permutation(len(files))
-        self._files = [folder / files[i] for i in np.resize(order, count)]
-        self._size, self._black = size, black
-        digest = hashlib.sha256()
-        ratios = []
+        names, self._black = _listed(folder, black=black)
+        self._size = size
+        order = np.random.default_rng([seed, 0x3A5C]).permutation(len(names))
+        self._files = [folder / names[i] for i in order]
+        hashes, ratios = [], []
         for index, file in enumerate(self._files):
             mask = self.draw(index, 0)
-            digest.update(np.packbits(mask).tobytes())
+            hashes.append(hashlib.sha256(np.packbits(mask).tobytes()).digest())
             ratios.append(float(hole_ratio(mask)))
             if not ratios[-1]:
                 raise InputError(f"{file}: expected a mask with a hole, found none")
-        self.groups = [bucket_name(int(bucket)) for bucket in bucket_of(ratios)]
-        self.settings = {"masks": digest.hexdigest(), "count": count}
+        buckets = [int(bucket) for bucket in bucket_of(ratios)]
+        turns = _in_turn(buckets)
+        taken = np.resize(turns, max(least, len(turns))).tolist()
+        self._files = [self._files[index] for index in taken]
+        self.groups = [bucket_name(buckets[index]) for index in taken]
+        together = hashlib.sha256(b"".join(hashes[index] for index in taken)).hexdigest()
+        self.settings = {"masks": together, "count": len(taken)}
 
     def draw(self, index: int, photo: int) -> Mask:  # noqa: ARG002 - the protocol's
         """Read the file."""
         size = (self._size, self._size)
         return read_mask(self._files[index], size, black_holes=self._black).astype(np.uint8)
+
+
+def _in_turn(buckets: Sequence[int]) -> list[int]:
+    """Positions in an order in which the first of each bucket come first, then the second ones."""
+    seen = dict.fromkeys(buckets, 0)
+    turns = []
+    for bucket in buckets:
+        turns.append(seen[bucket])
+        seen[bucket] += 1
+    return sorted(range(len(buckets)), key=lambda i: (turns[i], buckets[i] % (BUCKETS + 1)))
 
 
 def _listed(folder: Path, *, black: bool) -> tuple[list[str], bool]:

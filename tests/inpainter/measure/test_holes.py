@@ -79,6 +79,27 @@ def test_masks_of_any_folder_are_resized_and_reused(tmp_path: Path) -> None:
     assert int(FolderHoles(tmp_path, 32, 1, 0, black=True).draw(0, 0).sum()) == 24 * 32
 
 
+def test_all_masks_of_a_folder_are_used_and_buckets_come_in_turn(tmp_path: Path) -> None:
+    for number, rows in enumerate([1, 1, 1, 2, 2, 3, 7]):  # of 8: the last is outside the buckets
+        write_mask(tmp_path / f"{number}.png", np.arange(64).reshape(8, 8) < 8 * rows)
+    named = {rows: bucket_name(bucket) for rows, bucket in ((1, 1), (2, 2), (3, 3), (7, -1))}
+    expected = [named[rows] for rows in (1, 2, 3, 7, 1, 2, 1)]
+    for least in (1, 7):
+        holes = FolderHoles(tmp_path, 8, least, 3, black=False)
+        assert holes.groups == expected
+        drawn = [named[int(holes.draw(i, 0).sum() // 8)] for i in range(7)]
+        assert drawn == expected
+    assert FolderHoles(tmp_path, 8, 9, 3, black=False).groups == expected + expected[:2]
+
+
+def test_of_few_photos_each_meets_several_masks(cache: PhotoCache, tmp_path: Path) -> None:
+    for number in range(2 * len(cache.usable)):
+        write_mask(tmp_path / f"{number}.png", np.arange(64).reshape(8, 8) < 8 * (number % 4 + 1))
+    cases = Cases(cache, [FolderHoles(tmp_path, 32, len(cache.usable), 0, black=False)], 0)
+    assert len(cases) == 2 * len(cache.usable)
+    assert (np.unique(cases.photo, return_counts=True)[1] == 2).all()
+
+
 def test_folders_without_usable_masks_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found nothing"):
         FolderHoles(tmp_path / "no", 32, 1, 0, black=False)

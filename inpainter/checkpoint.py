@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from safetensors import safe_open
 from torch import nn
 
 from ..errors import InputError, WeightsError
@@ -52,9 +53,16 @@ _KINDS: dict[str, _Kind] = {
 }
 
 
-def shipped() -> list[str]:
-    """The names that `load` knows without a path."""
-    return sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
+def shipped(*networks: type[nn.Module]) -> list[str]:
+    """The names that `load` knows without a path: of all networks, or of these classes."""
+    paths = sorted(SHIPPED.glob("*.safetensors"))
+    return [path.stem for path in paths if not networks or _is_a(path, networks)]
+
+
+def _is_a(path: Path, networks: tuple[type[nn.Module], ...]) -> bool:
+    with safe_open(path, framework="pt") as file:
+        kind = _KINDS[_about(path, file.metadata() or {})["network"]]
+    return issubclass(kind.network, networks)
 
 
 def save(path: Path, network: nn.Module, notes: Mapping[str, Any], *, half: bool = False) -> None:
@@ -95,7 +103,7 @@ def load(source: str | Path, network: type[Network]) -> Network:
     Raises:
         WeightsError: no such weights, a damaged file, or another network's.
     """
-    path = _find(source)
+    path = _find(source, network)
     tensors, metadata = read_tensors(path)
     about = _about(path, metadata)
     kind = _KINDS.get(about["network"])
@@ -126,13 +134,14 @@ def notes(source: str | Path) -> dict[str, Any]:
     return found
 
 
-def _find(source: str | Path) -> Path:
-    """A shipped name's file, or the path itself."""
-    if isinstance(source, str) and source in shipped():
-        return SHIPPED / f"{source}.safetensors"
+def _find(source: str | Path, network: type[nn.Module] = nn.Module) -> Path:
+    """A shipped name's file, or the path itself; of a path it is the file that counts more."""
     path = Path(source)
-    if not path.is_file():
-        known = ", ".join(shipped()) or "none"
+    there = path.is_file()
+    if str(source) in shipped() and not (there and isinstance(source, Path)):
+        return SHIPPED / f"{source}.safetensors"
+    if not there:
+        known = ", ".join(shipped(network)) or "none"
         raise WeightsError(
             f"{source or 'no name'}: expected a file or a shipped name ({known}), found neither"
         )

@@ -98,6 +98,6 @@ def _load(source: str, others: Sequence[str]) -> tuple[nn.Module, str]:
         return joined, tensors_sha256(joined.state_dict())
     path = SHIPPED / f"{source}.safetensors" if source in shipped() else Path(source)
     if not path.is_file():
-        known = ", ".join([*others, *shipped()])
+        known = ", ".join([*others, *shipped(PConvUNet, SimUNet, CopyUNet)])
         raise WeightsError(f"{source}: expected a weights file or one of {known}; found neither")
     return load(path, nn.Module), sha256(path)

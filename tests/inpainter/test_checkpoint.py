@@ -56,6 +56,19 @@ def test_names_are_those_of_the_shipped_files(
     assert isinstance(checkpoint.load("mine", PConvUNet), PConvUNet)
     with pytest.raises(WeightsError, match=r"shipped name \(mine\)"):
         checkpoint.load("yours", PConvUNet)
+    with pytest.raises(WeightsError, match=r"shipped name \(none\)"):
+        checkpoint.load("yours", SimUNet)
+
+
+def test_a_shipped_name_may_be_a_path_unless_there_is_such_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = Path("pconv")
+    assert checkpoint.load(name, PConvUNet).config == checkpoint.load("pconv", PConvUNet).config
+    checkpoint.save(name, PConvUNet(UNetConfig("pconv", TINY)), {})
+    assert checkpoint.load(name, PConvUNet).config.widths == TINY
+    assert checkpoint.load("pconv", PConvUNet).config.widths != TINY
 
 
 def test_other_files_are_refused_with_what_they_are(tmp_path: Path) -> None:

@@ -156,6 +156,9 @@ def test_an_unknown_name_is_told_the_known_ones_in_one_line() -> None:
     with pytest.raises(WeightsError, match="telea, ns, biharmonic, nearest") as caught:
         build_method("sim-99", nothing_similar)
     assert "\n" not in str(caught.value)
+    assert "pconv, sim-0" in str(caught.value)
+    assert "dcgan" not in str(caught.value)  # which is refused
+    assert "framing" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -52,7 +52,8 @@ class PaintingRun:
         balanced: aim strokes at all hole ratios alike; QD-IMD's own holes are seldom large.
         features: the feature network of perceptual and style loss.
         feature_weights: a file of its weights in place of the shipped or downloaded ones.
-        initial: weights to begin with in place of random ones; those of a Sim-K with a smaller K
+        initial: weights to begin with in place of random ones, a shipped name or a file; those of
+            a Sim-K with a smaller K
             begin as a network that does not look at the neighbors it has not seen yet.
         coarse: for "copy", the networks that paint the coarse picture: shipped names or paths,
             joined by "+".
@@ -77,7 +78,7 @@ class PaintingRun:
     balanced: bool = False
     features: FeatureName = "simnet"
     feature_weights: Path | None = None
-    initial: Path | None = None
+    initial: str | Path | None = None
     coarse: str | None = None
     crispness: float = 0.0
     sharpness: float = 0.0
@@ -134,6 +135,7 @@ def train_painting(
     for source in (run.photos, run.validation):
         _expect_outside(source, options.folder, caches)
     network = _network(run)
+    begun = _sha256(network) if run.initial is not None else "None"  # before it is trained
     coarse = None if run.coarse is None else _coarse(run.coarse)
     photos, validation, finder = _photo_sets(
         run, Caches(caches, recipe.cached, progress=in_lines(say, "photos decoded"))
@@ -168,7 +170,7 @@ def train_painting(
         "features": run.features if needed else "none",
         "features' weights": _sha256(features),
         "judge's features' weights": _sha256(task.fixed.get("sight")),
-        "initial": str(run.initial),
+        "initial": begun,
         "coarse network's weights": _sha256(coarse),
         "bn_frozen": run.bn_frozen,
     }
@@ -238,7 +240,9 @@ def _coarse(source: str) -> CoarseNetwork:
     return load_coarse(source).requires_grad_(requires_grad=False)
 
 
-def _begin(new: PConvUNet | SimUNet | CopyUNet, path: Path) -> PConvUNet | SimUNet | CopyUNet:
+def _begin(
+    new: PConvUNet | SimUNet | CopyUNet, path: str | Path
+) -> PConvUNet | SimUNet | CopyUNet:
     """Weights to begin with, brought to the number of neighbors that is trained."""
     loaded = checkpoint.load(path, type(new))
     if isinstance(new, SimUNet) and isinstance(loaded, SimUNet) and loaded.config.k < new.config.k:

@@ -19,7 +19,7 @@ from simpaint.inpainter.copy_unet import CopyUNet
 from simpaint.inpainter.dcgan import Generator
 from simpaint.inpainter.train.photo_sets import Caches, Shelf
 from simpaint.inpainter.train.runs import PaintingRun
-from simpaint.inpainter.unet import PConvUNet, UNetConfig
+from simpaint.inpainter.unet import VARIANTS, PConvUNet, UNetConfig
 from simpaint.retrieval import ImageDatabase
 from simpaint.retrieval.neighbors import photos_sha256
 
@@ -64,6 +64,22 @@ def test_a_run_beside_a_folder_named_photos_is_resumed_and_none_lies_inside(
         result = CliRunner().invoke(main, [*train, *inside])
         assert result.exit_code == 2
         assert "expected a folder that is not inside photos" in result.output
+
+
+def test_initial_weights_may_be_named_otherwise_when_a_run_is_resumed(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, seed in (("first", 0), ("other", 1)):
+        torch.manual_seed(seed)
+        network = PConvUNet(UNetConfig("pconv", VARIANTS["small"]))
+        checkpoint.save(Path(f"{name}.safetensors"), network, {})
+    train = ["train", "pconv", photos, "--features", "none", *TINY, "--out", "run", "--initial"]
+    simpaint(*train, "first.safetensors", "--minutes", 0)
+    other = CliRunner().invoke(main, [*map(str, train), "other.safetensors", "--resume"])
+    assert other.exit_code == 2
+    assert "begun with initial = " in other.output
+    simpaint(*train, tmp_path / "first.safetensors", "--resume")
 
 
 def test_train_dcgan_writes_a_generator_of_at_most_8_mb_in_half_precision(

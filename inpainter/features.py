@@ -5,6 +5,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from ..errors import WeightsError
 from ..index_build.simnet import load_simnet
 from ..index_build.vgg import POOLS, load_vgg16
 from .lite0 import load_lite0
@@ -19,7 +20,11 @@ class VGGFeatures(nn.Module):
 
     def __init__(self, weights: Path | None) -> None:
         super().__init__()
-        self.vgg = load_vgg16(weights)
+        try:
+            self.vgg = load_vgg16(weights)
+        except WeightsError as error:  # which names the option of an image database
+            option = str(error).replace("--weights FILE", "--feature-weights FILE")
+            raise WeightsError(option) from error
 
     def forward(self, photos: Tensor) -> list[Tensor]:
         """Maps at a half, a quarter and an eighth of the size of photos (B, 3, H, W) in [0, 1]."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from simpaint.errors import WeightsError
+from simpaint.index_build import vgg
 from simpaint.index_build.simnet import load_simnet
 from simpaint.index_build.tensors import write_tensors
 from simpaint.index_build.vgg import VGG16
@@ -91,3 +92,12 @@ def test_flops_equal_the_count_by_hand() -> None:
     up = 2 * ((5 + 4) * 3 * 3 * 3) * (8 * 8)
     # Backward, each layer has the weights' gradient, and all but the first also the input's.
     assert training_flops(task, batch) == 2 * down + 3 * up
+
+
+def test_where_vgg_cannot_be_downloaded_the_option_of_training_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vgg, "_URL", (tmp_path / "vgg16-00000000.pth").as_uri())
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
+    with pytest.raises(WeightsError, match="or name it with --feature-weights FILE"):
+        load_features("vgg16")

@@ -125,7 +125,7 @@ def cache_photos(
     elif (found := _read_plan(folder)) != plan:
         differing = ", ".join(key for key in plan if found.get(key) != plan[key])
         raise InputError(
-            f"{folder}: caches other photos (another {differing}): delete it or name another folder"
+            f"{folder}: caches other photos (another {differing}); name another folder"
         )
 
     def read(name: str) -> Pixels | str:

@@ -71,7 +71,8 @@ def test_a_report_on_photos_that_changed_is_not_gone_on_with(work: Path) -> None
     options = ["--shape", "eyes", "--out", "a", "--methods"]
     evaluate(*options, "telea")
     draw(work / "photos", 7)
-    assert "caches other photos" in evaluate(*options, "telea,ns", code=2)
+    said = evaluate(*options, "telea,ns", code=2)
+    assert "caches other photos (another files); name another folder" in said
     shutil.rmtree("a/photos")
     assert "holds a report on other photos' files" in evaluate(*options, "telea,ns", code=2)
 

@@ -24,7 +24,7 @@ from ..errors import DependencyError, InputError
 from .train.batches import Batch, Batches
 from .train.recipes import Recipe
 from .train.reporting import Reporter
-from .train.run_state import Place, RunState, has_state
+from .train.run_state import Place, RunState, has_state, kept_in
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -140,11 +140,6 @@ def train(
         run.restore()
     run.go()
     return run.kept
-
-
-def kept_in(folder: Path) -> Path:
-    """The network that a run keeps."""
-    return folder / "network.safetensors"
 
 
 class _Run:

@@ -11,6 +11,7 @@ from ...data.progress import Progress
 from ...errors import SimpaintError
 from .batches import Batch
 from .recipes import Recipe
+from .run_state import kept_in
 
 SCALARS_EVERY = 50  # steps; reading a scalar makes the GPU wait
 LINE_EVERY = 60.0  # seconds
@@ -21,7 +22,7 @@ class Reporter:
     """Tells of a run; a context that closes its log.
 
     Args:
-        folder: where TensorBoard's events go; None writes none.
+        folder: the run's, where TensorBoard's events go; None writes none.
         recipe: what is trained.
         step: steps taken before; later ones in the log, of a run that was killed, are dropped.
         processes: how many work on each batch.
@@ -38,6 +39,7 @@ class Reporter:
     ) -> None:
         self._folder, self._recipe, self._start = folder, recipe, step
         self._processes, self._say = processes, say
+        self._kept = None if folder is None else kept_in(folder)
         self._line_at = time.monotonic()
         self._waited = self._photos = 0.0
         self._writer: Any = None
@@ -73,7 +75,7 @@ class Reporter:
         line_due = time.monotonic() - self._line_at >= LINE_EVERY
         if line_due or due or step % SCALARS_EVERY == 0:
             values = {name: float(value) for name, value in scalars.items()}
-            _refuse_infinite(values, step)
+            _refuse_infinite(values, step, self._kept)
             self._scalars("train", step, values)
             if line_due:
                 self._line(step, values)
@@ -98,7 +100,7 @@ class Reporter:
             SimpaintError: a loss is infinite or not a number.
         """
         if validated is not None:
-            _refuse_infinite(validated, step)
+            _refuse_infinite(validated, step, self._kept)
             self._scalars("validation", step, validated)
             self._say(f"validation after step {step:,}: {_words(validated)}")
         if samples is not None and self._writer is not None:
@@ -127,10 +129,9 @@ def _words(values: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:.4f}" for name, value in values.items())
 
 
-def _refuse_infinite(values: Mapping[str, float], step: int) -> None:
+def _refuse_infinite(values: Mapping[str, float], step: int, kept: Path | None) -> None:
     for name, value in values.items():
         if not abs(value) < float("inf"):
-            raise SimpaintError(
-                f"{name} is {value} at step {step}: begin again with a lower learning rate; the "
-                "network that was kept last is whole, as --initial"
-            )
+            begin = f"{name} is {value} at step {step}: begin again with a lower learning rate"
+            whole = kept is not None and kept.exists()
+            raise SimpaintError(f"{begin}, from {kept}, say, as --initial" if whole else begin)

@@ -120,6 +120,11 @@ def _states(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("state-*") if _NAME.fullmatch(path.name))
 
 
+def kept_in(folder: Path) -> Path:
+    """The network that a run keeps."""
+    return folder / "network.safetensors"
+
+
 def has_state(folder: Path) -> bool:
     """Whether a run has been begun in a folder and can be resumed."""
     return bool(_states(folder))

@@ -24,6 +24,7 @@ from simpaint.inpainter.train.batches import (
 from simpaint.inpainter.train.flops import training_flops
 from simpaint.inpainter.train.photo_cache import PhotoCache
 from simpaint.inpainter.train.recipes import Recipe, Stage
+from simpaint.inpainter.train.reporting import Reporter
 from simpaint.inpainter.train.tasks import InpaintingTask
 from simpaint.inpainter.training import RunOptions, Task, train, update_average
 from simpaint.inpainter.unet import PConvUNet, UNetConfig, build_unet
@@ -240,8 +241,14 @@ def test_an_infinite_loss_ends_the_run(
     task, batches = painting(cache)
     with torch.no_grad():
         next(task.trained["network"].parameters()).fill_(float("nan"))
-    with pytest.raises(SimpaintError, match=r"is nan at step 1: begin again with a lower"):
-        run(task, batches, tmp_path)
+    with pytest.raises(SimpaintError, match=r"is nan at step 1: begin .* lower learning rate$"):
+        run(task, batches, tmp_path)  # nothing was kept, so nothing is said of it
+    (tmp_path / "network.safetensors").touch()
+    with (
+        pytest.raises(SimpaintError, match=r"rate, from .*network\.safetensors, say, as --initial"),
+        Reporter(tmp_path, RECIPE, 0, 1, print) as reporter,
+    ):
+        reporter.tell(1, {"total": torch.tensor(float("nan"))})
 
 
 def test_a_young_average_forgets_its_beginnings_faster(

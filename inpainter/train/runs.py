@@ -53,8 +53,8 @@ class PaintingRun:
         features: the feature network of perceptual and style loss.
         feature_weights: a file of its weights in place of the shipped or downloaded ones.
         initial: weights to begin with in place of random ones, a shipped name or a file; those of
-            a Sim-K with a smaller K
-            begin as a network that does not look at the neighbors it has not seen yet.
+            a Sim-K with a smaller K begin as a network that does not look at the neighbors it has
+            not seen yet.
         coarse: for "copy", the networks that paint the coarse picture: shipped names or paths,
             joined by "+".
         crispness: for "copy", how much detail of similar photos is added; see `CopyConfig`.
@@ -134,6 +134,10 @@ def train_painting(
     """
     for source in (run.photos, run.validation):
         _expect_outside(source, options.folder, caches)
+    needed = recipe.loss.need_features
+    named = run.features not in ("none", PaintingRun.features) or run.feature_weights
+    weighs = "a recipe that weighs perceptual or style terms"
+    expect_beside("--features", named, needed, weighs)
     network = _network(run)
     begun = _sha256(network) if run.initial is not None else "None"  # before it is trained
     coarse = None if run.coarse is None else _coarse(run.coarse)
@@ -148,7 +152,6 @@ def train_painting(
     recipe = replace(recipe, loss=replace(recipe.loss, **against_blur))
     drawing = (masks, bank, recipe, run.seed, run.k if finder else None)
     batches = InpaintingBatches(photos, *drawing)
-    needed = recipe.loss.need_features
     features = load_features(run.features, run.feature_weights) if needed else None
     if needed and features is None:
         raise InputError("--features none: the recipe weighs perceptual and style terms; zero them")
@@ -240,9 +243,7 @@ def _coarse(source: str) -> CoarseNetwork:
     return load_coarse(source).requires_grad_(requires_grad=False)
 
 
-def _begin(
-    new: PConvUNet | SimUNet | CopyUNet, path: str | Path
-) -> PConvUNet | SimUNet | CopyUNet:
+def _begin(new: PConvUNet | SimUNet | CopyUNet, path: str | Path) -> PConvUNet | SimUNet | CopyUNet:
     """Weights to begin with, brought to the number of neighbors that is trained."""
     loaded = checkpoint.load(path, type(new))
     if isinstance(new, SimUNet) and isinstance(loaded, SimUNet) and loaded.config.k < new.config.k:

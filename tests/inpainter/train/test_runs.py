@@ -82,6 +82,18 @@ def test_initial_weights_may_be_named_otherwise_when_a_run_is_resumed(
     simpaint(*train, tmp_path / "first.safetensors", "--resume")
 
 
+@pytest.mark.parametrize(
+    "options", [["--features", "vgg16"], ["--feature-weights", "simnet.safetensors"]]
+)
+def test_features_that_the_recipe_does_not_weigh_are_refused(
+    options: list[str], photos: Path, tmp_path: Path
+) -> None:
+    train = ["train", "pconv", str(photos), "--recipe", "small-cpu", "--out", str(tmp_path)]
+    result = CliRunner().invoke(main, [*train, *TINY, *options])
+    assert result.exit_code == 2
+    assert "--features: expected a recipe that weighs perceptual or style terms" in result.output
+
+
 def test_train_dcgan_writes_a_generator_of_at_most_8_mb_in_half_precision(
     photos: Path, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from ...data.progress import Progress
 from ...errors import SimpaintError
 from .batches import Batch
+from .photo_cache import PhotoCache
 from .recipes import Recipe
 from .run_state import kept_in
 
@@ -123,6 +124,15 @@ def in_lines(say: Callable[[str], None], what: str) -> Progress:
             say(f"{done:,} of {total:,} {what}")
 
     return progress
+
+
+def tell_unusable(say: Callable[[str], None], *caches: PhotoCache) -> None:
+    """Say how many photos of each cache could not be decoded, and why the first could not."""
+    for cache in caches:
+        if cache.unusable:
+            name, reason = next(iter(cache.unusable.items()))
+            count = f"{len(cache.unusable):,} of {len(cache):,}"
+            say(f"{count} photos cannot be used and are left out; the first is {name}: {reason}")
 
 
 def _words(values: Mapping[str, float]) -> str:

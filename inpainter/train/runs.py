@@ -28,7 +28,7 @@ from .framing import SIDE, FramingBatches, FramingTask, told_frames
 from .photo_cache import PhotoCache
 from .photo_sets import Caches, Shelf, photo_set
 from .recipes import Recipe
-from .reporting import in_lines
+from .reporting import in_lines, tell_unusable
 from .tasks import InpaintingTask
 
 
@@ -144,6 +144,7 @@ def train_painting(
     photos, validation, finder = _photo_sets(
         run, Caches(caches, recipe.cached, progress=in_lines(say, "photos decoded"))
     )
+    tell_unusable(say, photos.photos, *([validation.photos] if validation else []))
     masks = [
         MaskConfig(shape=shape, balanced=run.balanced and shape == "strokes")
         for shape in run.shapes
@@ -282,6 +283,7 @@ def train_dcgan(
     _expect_outside(photos, options.folder, caches)
     progress = in_lines(say, "photos decoded")
     cache = photo_set(photos, Caches(caches, config.size, progress=progress)).photos
+    tell_unusable(say, cache)
     batches = FaceBatches(cache, recipe, seed, config.latent)
     task = _seeded(seed, lambda: DCGANTask(config))
     settings = _settings(config, recipe, seed, cache, len(cache.usable))
@@ -307,6 +309,7 @@ def train_framing(
     _expect_size(recipe, config.size)
     _expect_outside(photos, options.folder, caches)
     cache = photo_set(photos, Caches(caches, SIDE, progress=in_lines(say, "photos decoded"))).photos
+    tell_unusable(say, cache)
     frames = told_frames(cache, progress=in_lines(say, "faces told"))
     batches = FramingBatches(cache, frames, config, recipe, seed)
     task = _seeded(seed, lambda: FramingTask(FramingNet(config)))

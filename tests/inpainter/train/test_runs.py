@@ -82,6 +82,18 @@ def test_initial_weights_may_be_named_otherwise_when_a_run_is_resumed(
     simpaint(*train, tmp_path / "first.safetensors", "--resume")
 
 
+def test_photos_that_cannot_be_used_are_told(photos: Path, tmp_path: Path) -> None:
+    shutil.copytree(photos, tmp_path / "photos")
+    for name in ("aa", "zz"):
+        (tmp_path / "photos" / f"{name}.png").write_bytes(b"no picture")
+    train = ["--out", tmp_path / "run", "--features", "none", *TINY, "--minutes", 0]
+    said = simpaint(
+        "train", "pconv", tmp_path / "photos", "--validation", tmp_path / "photos", *train
+    )
+    assert said.count("2 of 26 photos cannot be used and are left out; the first is aa.png: ") == 2
+    assert "cannot be used" not in simpaint("train", "pconv", photos, *train, "--out", tmp_path)
+
+
 @pytest.mark.parametrize(
     "options", [["--features", "vgg16"], ["--feature-weights", "simnet.safetensors"]]
 )

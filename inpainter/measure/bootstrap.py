@@ -18,7 +18,7 @@ from .metrics import METRICS, Floats, Metric
 from .results import groups_of, values_of
 
 RESAMPLES: Final = 2000
-_LEAST_UNITS: Final = 10  # resamples of fewer are too much alike to tell
+LEAST_UNITS: Final = 10  # resamples of fewer are too much alike to tell
 LEVEL: Final = 0.95
 
 
@@ -60,7 +60,7 @@ def differences(table: pa.Table, seed: int) -> Iterator[Difference]:
         own = [rows.filter(pc.equal(rows["method"], method)) for method in methods]
         units = own[0]["unit"].to_numpy()
         draws = resample(units, np.random.default_rng([seed, number]))
-        enough = len(np.unique(units)) >= _LEAST_UNITS
+        enough = len(np.unique(units)) >= LEAST_UNITS
         for name, metric in METRICS.items():
             if metric.of in table.column_names and name != "sharpness_mean":
                 numbers = [values_of(one, metric) for one in own]
@@ -70,6 +70,16 @@ def differences(table: pa.Table, seed: int) -> Iterator[Difference]:
                     holds = enough and (found[1] > 0 or found[2] < 0)  # neither where not a number
                     better = _better(metric, found[0], a, b) if holds else ""
                     yield Difference(group, name, a, b, *found, better)
+
+
+def too_few(table: pa.Table) -> dict[str, int]:
+    """The groups in which no difference can hold, each with the number of its units."""
+    found = {}
+    for group in groups_of(table):
+        units = pc.count_distinct(table.filter(pc.equal(table["bucket"], group))["unit"]).as_py()
+        if units < LEAST_UNITS:
+            found[group] = units
+    return found
 
 
 def resample(units: NDArray[np.int64], rng: np.random.Generator) -> Floats:

@@ -1,6 +1,6 @@
 """The report of an evaluation, for people: `report.md`, and `report.html` in a single file."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from ...data.files import make_folder
 from ..page import Page
-from .bootstrap import RESAMPLES, Difference
+from .bootstrap import LEAST_UNITS, RESAMPLES, Difference, too_few
 from .charts import draw_boxes, draw_curves
 from .metrics import METRICS
 from .plan import ALBUM_ONLY, Planned
@@ -53,14 +53,14 @@ def write_report(
     page.heading("Seconds for a photo")
     page.text("Median over photos, painted one at a time, retrieval included.")
     page.table(*_times(table))
-    _write_differences(page, compared)
+    _write_differences(page, compared, too_few(table))
     for title, path in pictures:
         page.heading(title)
         page.picture(path, title)
     return page.write()
 
 
-def _write_differences(page: Page, compared: Sequence[Difference]) -> None:
+def _write_differences(page: Page, compared: Sequence[Difference], few: Mapping[str, int]) -> None:
     page.heading("Which differences hold")
     page.text(
         f"Paired bootstrap, {RESAMPLES:,} resamples: the first method's number less the second's; "
@@ -68,6 +68,13 @@ def _write_differences(page: Page, compared: Sequence[Difference]) -> None:
         "the pair (1 or 2). Of sharpness, the distances from 1 are compared. "
         "All intervals are in differences.csv."
     )
+    if compared and few:
+        page.text(
+            f"None holds where there are fewer than {LEAST_UNITS} photos, or persons of an album, "
+            "since their resamples are too much alike: "
+            + ", ".join(f"{group} has {units}" for group, units in few.items())
+            + "."
+        )
     for name in METRICS:
         own = [one for one in compared if one.metric == name]
         if own:

@@ -187,3 +187,12 @@ def test_a_table_of_something_else_is_never_overwritten(work: Path) -> None:
     assert "found table.csv of something else" in said
     assert [path.name for path in (work / "mine").iterdir()] == ["table.csv"]
     assert (work / "mine/table.csv").read_text() == "a,b"
+
+
+def test_the_report_says_why_no_difference_of_few_photos_holds(work: Path) -> None:
+    evaluate("--out", "a", "--methods", "telea,ns", "--shape", "eyes")
+    report = (work / "a/report.md").read_text("utf-8")
+    assert "None holds where there are fewer than 10 photos" in report
+    assert "eyes has 3." in report
+    evaluate("--out", "b", "--methods", "telea", "--shape", "eyes")
+    assert "None holds" not in (work / "b/report.md").read_text("utf-8")

@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
-from simpaint.inpainter.measure.bootstrap import RESAMPLES, differences, resample
+from simpaint.inpainter.measure.bootstrap import RESAMPLES, differences, resample, too_few
 
 
 def results(values: dict[str, np.ndarray], units: np.ndarray | None = None) -> pa.Table:
@@ -69,8 +69,10 @@ def test_nothing_holds_of_too_few_units_or_of_what_is_no_number() -> None:
     better = np.arange(30.0)
     for units, holds in ((9, ""), (10, "a")):
         few = np.arange(30) % units
-        (found,) = differences(results({"a": better, "b": better + 1}, few), seed=0)
+        table = results({"a": better, "b": better + 1}, few)
+        (found,) = differences(table, seed=0)
         assert found.better == holds
+        assert list(too_few(table).values()) == ([] if holds else [9])
     nothing = np.full(30, np.nan)
     (found,) = differences(results({"a": nothing, "b": better}), seed=0)
     assert found.better == ""

@@ -144,9 +144,10 @@ def build_coarse(source: str, device: str = "cpu") -> Built:
 
 
 def _named(text: str) -> tuple[str, str]:
-    """NAME=SOURCE, or a source that is its own name."""
+    """NAME=SOURCE, or a source that is its own name, as a file is whatever its path holds."""
     name, equals, source = text.partition("=")
-    return (name, source) if equals and name and source and "/" not in name else (text, text)
+    named = equals and name and source and "/" not in name and not Path(text).is_file()
+    return (name, source) if named else (text, text)
 
 
 def _asks_nothing(photos: Tensor, masks: Tensor, k: int) -> Tensor:  # noqa: ARG001 - a Similar

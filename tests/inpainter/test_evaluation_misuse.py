@@ -18,6 +18,8 @@ from simpaint.inpainter import Evaluation
 from simpaint.inpainter.measure.album import open_album
 from simpaint.inpainter.measure.plan import plan
 
+from .tiny import write_networks
+
 TWO = """
 import torch
 def fill(photos, masks):
@@ -196,3 +198,11 @@ def test_the_report_says_why_no_difference_of_few_photos_holds(work: Path) -> No
     assert "eyes has 3." in report
     evaluate("--out", "b", "--methods", "telea", "--shape", "eyes")
     assert "None holds" not in (work / "b/report.md").read_text("utf-8")
+
+
+def test_a_weights_file_with_an_equals_sign_in_its_path_is_no_name(work: Path) -> None:
+    (work / "lr=0.1").mkdir()
+    write_networks(work / "lr=0.1")
+    path = "lr=0.1/pconv.safetensors"
+    planned = plan([path, f"mine={path}"], [], ["database"], None, 0)
+    assert [(one.label, one.source) for one in planned] == [(path, path), ("mine", path)]

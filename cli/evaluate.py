@@ -29,9 +29,9 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     callback=_names,
     default="telea,ns,biharmonic",
     show_default=True,
-    help="Names of methods or networks (simpaint is our own), NAME=WEIGHTS_FILE, MODULE:FUNCTION; "
-    "with commas between. After a change in what a MODULE imports or reads, name "
-    "its function anew: that is not looked at.",
+    help="Names of methods or networks (simpaint is our own), NAME=WEIGHTS_FILE, MODULE:FUNCTION, "
+    "MODULE:FUNCTION@3 to be given 3 similar photos; with commas between. After a change in what "
+    "a MODULE imports or reads, name its function anew: that is not looked at.",
 )
 @click.option(
     "--masks",

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from ...errors import InputError
 from ..checkpoint import OUR_OWN
+from ..painters import coarse_of, load_last
 from .biharmonic import biharmonic
 from .nearest import Nearest
 from .networks import NetworkMethod
@@ -53,8 +54,8 @@ def build_method(source: str, similar: Similar, device: str = "cpu") -> Built:
     Args:
         source: a name of `METHODS`, "simpaint" for our own network, the name of shipped weights, a
             weights file, "sim-0+pconv" for the mean of two networks that need no similar photos, or
-            "module:function" for anyone's own. "@4" behind our own network's gives it 4 similar
-            photos.
+            "module:function" for anyone's own. "@4" behind our own network's or anyone's own
+            gives it 4 similar photos.
         similar: where methods that look at similar photos get them.
         device: where networks run.
 
@@ -67,7 +68,8 @@ def build_method(source: str, similar: Similar, device: str = "cpu") -> Built:
         method = METHODS[source](similar)
         return Built(method, getattr(method, "k", 0), source)
     if ":" in source and not Path(source).exists():
-        return Built(*load_own(source))
+        own = Built(*load_own(source, similar))
+        return own._replace(coarse=coarse_of(load_last(OUR_OWN))) if own.k else own
     name, _, count = source.rpartition("@")
     k = int(count) if name and count.isdecimal() else None
     name = source if k is None else name

@@ -127,6 +127,30 @@ def test_anyones_own_function_is_found_and_known_by_its_source(
     assert len(built.fingerprint) == 64
 
 
+def test_anyones_own_function_may_be_given_similar_photos(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_copy.py").write_text(
+        "import torch\nweight = torch.ones(1, requires_grad=True)\n"
+        "def mean(photos, masks, similar):\n"
+        "    assert not (weight * photos).requires_grad\n"
+        "    with torch.enable_grad():\n"
+        "        (weight * photos).sum().backward()\n"
+        "    return similar.mean(1)\n"
+        "def count(photos, masks, similar):\n    return photos + similar.shape[1]\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    photos, masks = faces(2), corner_and_middle()
+    built = build_method("my_copy:mean@3", nothing_similar)
+    assert built.k == 3
+    assert built.coarse == build_method("simpaint", nothing_similar).coarse
+    torch.testing.assert_close(built.method(photos, masks), photos.roll(1, 0))
+    assert built.fingerprint != build_method("my_copy:mean@4", nothing_similar).fingerprint
+    none = build_method("my_copy:count@0", nothing_similar)
+    assert none.k == 0
+    assert torch.equal(none.method(photos, masks), photos)
+
+
 def test_whatever_ones_own_function_fails_by_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,8 +18,10 @@ PUBLIC = {
         read_manifest read_removed rebuild remove rows
     """,
     "simpaint.inpainter": """
-        Evaluation Inpainter LossWeights Outcome PConvUNet Painted PartialConv2d RECIPES Recipe
-        Result SimUNet Stage UNetConfig VARIANTS build_unet evaluate inpainting_loss
+        CopyConfig CopyUNet Evaluation Inpainter LossWeights Outcome PConvUNet Painted PaintingRun
+        PartialConv2d RECIPES Recipe Result RunOptions SimUNet Stage UNetConfig VARIANTS build_unet
+        coarse_picture composite_8bit evaluate inpainting_loss load load_coarse measure_filled
+        paint_last train_painting
     """,
     "simpaint.retrieval": """
         ImageDatabase Match NeighborTable Retrieved Retriever describe_pictures read_neighbors

@@ -80,7 +80,7 @@ def composite_8bit(painted: Tensor, truth: Tensor, holes: Tensor) -> Tensor:
     return composite((painted.clamp(0, 1) * 255).round().byte(), truth, holes)
 
 
-def measure(filled: Tensor, truth: Tensor, holes: Tensor) -> dict[str, Floats]:
+def measure_filled(filled: Tensor, truth: Tensor, holes: Tensor) -> dict[str, Floats]:
     """Compare filled photos with the true ones.
 
     Args:

@@ -26,7 +26,7 @@ from ..methods import Method, build_method
 from .auxiliaries import Auxiliaries
 from .cases import Block, Cases
 from .library import Library, describe_cache
-from .metrics import composite_8bit, measure
+from .metrics import composite_8bit, measure_filled
 from .people import People
 from .plan import ALBUM_ONLY, Planned, build_coarse
 from .results import PICTURE, Parts
@@ -123,7 +123,7 @@ class Worker:
         seconds = (perf_counter() - begun) / len(numbers)
         _check(painted, photos, planned.source)
         filled = composite_8bit(painted, truth, holes)
-        values: dict[str, Any] = dict(measure(filled, truth, holes))
+        values: dict[str, Any] = dict(measure_filled(filled, truth, holes))
         if self._work.people is not None:
             values.update(self._work.people.distances(filled, truth, rows))
         shown = ready.similar.shown

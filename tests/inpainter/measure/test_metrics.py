@@ -3,7 +3,7 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from simpaint.inpainter.measure.metrics import METRICS, MOST_PSNR, composite_8bit, measure
+from simpaint.inpainter.measure.metrics import METRICS, MOST_PSNR, composite_8bit, measure_filled
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 def test_ssim_and_psnr_are_those_of_scikit_image(batch: tuple[torch.Tensor, ...]) -> None:
-    found = measure(*batch)
+    found = measure_filled(*batch)
     for i, (a, b) in enumerate(zip(batch[0].numpy(), batch[1].numpy(), strict=True)):
         options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
         ssim = structural_similarity(a, b, channel_axis=0, **options)  # type: ignore[no-untyped-call]
@@ -29,7 +29,7 @@ def test_ssim_and_psnr_are_those_of_scikit_image(batch: tuple[torch.Tensor, ...]
 
 
 def test_l1_and_sharpness_are_those_of_slow_loops(batch: tuple[torch.Tensor, ...]) -> None:
-    found = measure(*batch)
+    found = measure_filled(*batch)
     filled, truth, holes = (x[1].numpy().astype(float) for x in batch)
     inside = [(c, y, x) for c in range(3) for y, x in zip(*np.nonzero(holes[0]), strict=True)]
     errors = [abs(filled[p] - truth[p]) / 255 for p in inside]
@@ -45,9 +45,9 @@ def test_l1_and_sharpness_are_those_of_slow_loops(batch: tuple[torch.Tensor, ...
 
 
 def test_a_photo_alone_has_the_numbers_it_has_in_a_batch(batch: tuple[torch.Tensor, ...]) -> None:
-    together = measure(*batch)
+    together = measure_filled(*batch)
     for i in range(3):
-        alone = measure(*(x[i : i + 1] for x in batch))
+        alone = measure_filled(*(x[i : i + 1] for x in batch))
         for name, values in alone.items():
             np.testing.assert_allclose(values[0], together[name][i], rtol=1e-6)
 
@@ -56,7 +56,7 @@ def test_no_error_is_the_most_psnr_and_a_hole_of_one_pixel_has_no_sharpness(
     batch: tuple[torch.Tensor, ...],
 ) -> None:
     _, truth, holes = batch
-    found = measure(truth, truth, holes)
+    found = measure_filled(truth, truth, holes)
     assert (found["psnr"] == MOST_PSNR).all()
     assert (found["l1"] == 0).all()
     np.testing.assert_allclose(found["sharpness"], [1, 1, np.nan])

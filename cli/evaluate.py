@@ -63,7 +63,7 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     "--strokes", default="synthetic", show_default=True,
     help="Of balanced masks: a file of `masks import`, or `synthetic`.",
 )  # fmt: skip
-@click.option("--per-bucket", type=click.IntRange(1), help="Balanced masks in each bucket.")
+@click.option("--per-bucket", type=click.IntRange(1), help="Masks in each bucket.")
 @click.option(
     "--jitter", default=0.0, show_default=True, type=click.FloatRange(0, 1),
     help="Share of the photos that are turned, enlarged and moved, as unaligned faces are.",

@@ -73,7 +73,8 @@ class Evaluation:
         coarse: the method that fills holes for the search; the one that goes with each network if
             left out.
         strokes: a stroke bank's file, or "synthetic".
-        per_bucket: balanced holes in each bucket; None for as many as use every photo once.
+        per_bucket: masks in each bucket, of files at most; None for all files, or for as many
+            balanced ones as use every photo once.
         black_holes: masks of a plain folder have black holes.
         size: side of the squares that are painted, in pixels.
         seed: of holes, pairs, random auxiliaries and the bootstrap.
@@ -121,7 +122,7 @@ class Evaluation:
             raise InputError("holes: expected masks or shapes, found neither")
         if self.album and (self.masks or self.shapes):
             raise InputError("holes: an album has its own; expected neither masks nor shapes")
-        expect_beside("--per-bucket", self.per_bucket, self.masks == "balanced", "balanced masks")
+        expect_beside("--per-bucket", self.per_bucket, self.masks, "--masks, of files or balanced,")
         folder = self.masks not in ("", "balanced")
         expect_beside("--black-holes", self.black_holes, folder, "a folder of --masks")
         if self.album and self.jitter:
@@ -262,7 +263,8 @@ def hole_sets(config: Evaluation, rows: Rows) -> list[Holes]:
         sets.append(StrokeHoles(named_bank(config.strokes), size, seed, total))
     elif config.masks:
         folder = Path(config.masks)
-        sets.append(FolderHoles(folder, size, count, seed, black=config.black_holes))
+        black, most = config.black_holes, config.per_bucket
+        sets.append(FolderHoles(folder, size, count, seed, black=black, per_bucket=most))
     sets += [ShapeHoles(shape, size, seed, count) for shape in config.shapes]
     return sets
 

@@ -121,11 +121,20 @@ class FolderHoles:
     """Masks that are files: a data set of `simpaint masks generate`, or any folder of pictures.
 
     Of a data set with test masks only these are taken. Files of another size are resized, taking
-    the nearest pixel. The group is the bucket of the hole ratio as drawn. All masks are taken, one
-    of each bucket in turn, whatever their order in the folder.
+    the nearest pixel. The group is the bucket of the hole ratio as drawn. Masks are taken one of
+    each bucket in turn, whatever their order in the folder: all of them, or so many of each.
     """
 
-    def __init__(self, folder: Path, size: int, least: int, seed: int, *, black: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        size: int,
+        least: int,
+        seed: int,
+        *,
+        black: bool,
+        per_bucket: int | None = None,
+    ) -> None:
         """List and read the masks.
 
         Args:
@@ -134,6 +143,7 @@ class FolderHoles:
             least: how many to take if there are fewer: from the start again after the last.
             seed: of the order within a bucket.
             black: holes are black in the files; a data set's own settings count more.
+            per_bucket: take no more than so many of each bucket; None for all.
 
         Raises:
             InputError: no masks, or one without a hole.
@@ -151,8 +161,8 @@ class FolderHoles:
             if not ratios[-1]:
                 raise InputError(f"{file}: expected a mask with a hole, found none")
         buckets = [int(bucket) for bucket in bucket_of(ratios)]
-        turns = _in_turn(buckets)
-        taken = np.resize(turns, max(least, len(turns))).tolist()
+        turns = _in_turn(buckets, per_bucket or len(buckets))
+        taken = np.resize(turns, len(turns) if per_bucket else max(least, len(turns))).tolist()
         self._files = [self._files[index] for index in taken]
         self.groups = [bucket_name(buckets[index]) for index in taken]
         together = hashlib.sha256(b"".join(hashes[index] for index in taken)).hexdigest()
@@ -164,14 +174,18 @@ class FolderHoles:
         return read_mask(self._files[index], size, black_holes=self._black).astype(np.uint8)
 
 
-def _in_turn(buckets: Sequence[int]) -> list[int]:
-    """Positions in an order in which the first of each bucket come first, then the second ones."""
+def _in_turn(buckets: Sequence[int], most: int) -> list[int]:
+    """Positions in an order in which the first of each bucket come first, then the second ones.
+
+    No more than so many of each bucket.
+    """
     seen = dict.fromkeys(buckets, 0)
     turns = []
     for bucket in buckets:
         turns.append(seen[bucket])
         seen[bucket] += 1
-    return sorted(range(len(buckets)), key=lambda i: (turns[i], buckets[i] % (BUCKETS + 1)))
+    taken = [place for place, turn in enumerate(turns) if turn < most]
+    return sorted(taken, key=lambda i: (turns[i], buckets[i] % (BUCKETS + 1)))
 
 
 def _listed(folder: Path, *, black: bool) -> tuple[list[str], bool]:

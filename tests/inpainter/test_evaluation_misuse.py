@@ -125,7 +125,6 @@ def test_the_report_counts_the_photos_that_were_used() -> None:
 def test_an_option_that_would_change_nothing_is_refused(tmp_path: Path) -> None:
     holes: list[tuple[str, dict[str, Any]]] = [
         ("--per-bucket", {"shapes": ("eyes",), "per_bucket": 3}),
-        ("--per-bucket", {"masks": "folder", "per_bucket": 3}),
         ("--black-holes", {"masks": "balanced", "black_holes": True}),
     ]
     for option, options in holes:

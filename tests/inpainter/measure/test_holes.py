@@ -90,6 +90,8 @@ def test_all_masks_of_a_folder_are_used_and_buckets_come_in_turn(tmp_path: Path)
         drawn = [named[int(holes.draw(i, 0).sum() // 8)] for i in range(7)]
         assert drawn == expected
     assert FolderHoles(tmp_path, 8, 9, 3, black=False).groups == expected + expected[:2]
+    fewer = FolderHoles(tmp_path, 8, 99, 3, black=False, per_bucket=1)
+    assert sorted(fewer.groups) == sorted(set(expected))
 
 
 def test_of_few_photos_each_meets_several_masks(cache: PhotoCache, tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def main() -> None:
     parser.add_argument("views", type=Path)
     parser.add_argument("others", type=Path)
     arguments = parser.parse_args()
-    report("two views", list(real(arguments.views)), 4)
+    report("two views", list(real(arguments.views)), 2)
     report("views made", list(made(arguments.others)), 1)
 
 

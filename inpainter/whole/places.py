@@ -123,7 +123,8 @@ class Place:
             plane, agreed = plane_of(here, there, self.unit)
             if np.count_nonzero(agreed) < _FEWEST:
                 return
-            yield plane
+            if 1 / _ZOOM < _length(plane, there[agreed]) < _ZOOM:
+                yield plane
             here, there = here[~agreed], there[~agreed]
 
     def _moved(self, matrix: Plane, shape: tuple[int, ...]) -> Pixels:
@@ -134,7 +135,11 @@ class Place:
 
     def _shown(self, matrix: Plane, shape: tuple[int, ...]) -> Holes:
         there = self.open.view(np.uint8)
-        return cv2.warpPerspective(there, matrix, shape[::-1], flags=cv2.INTER_NEAREST) > 0
+        shown = cv2.warpPerspective(there, matrix, shape[::-1], flags=cv2.INTER_NEAREST) > 0
+        # What would lie behind the camera is mirrored into the picture.
+        back, (rows, columns) = np.linalg.inv(matrix)[2], np.ogrid[: shape[0], : shape[1]]
+        side = matrix[2] @ [*np.median(self.there, axis=0), 1]
+        return np.asarray(shown & ((back[0] * columns + back[1] * rows + back[2]) * side > 0))
 
 
 def find_places(

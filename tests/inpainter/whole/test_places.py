@@ -118,6 +118,16 @@ def test_beyond_the_other_photo_nothing_is_shown(
     assert off(whole, table, hole & shown) < 0.5 * off(alone, table, hole & shown)
 
 
+def test_what_would_lie_behind_the_camera_is_not_shown(table: Pixels) -> None:
+    anywhere, points = np.ones((400, 600), np.bool_), np.array([[100, 200]], np.float32)
+    plane = np.array([[1, 0, 0], [0, 1, 0], [-0.0025, 0, 1]])  # its horizon stands at x = 400
+    place = Place(0, NAN, table, anywhere, points, points, plane, 1.0)
+    shown = place.shown((slice(0, 400), slice(-2000, 2000)))
+    seen = np.argwhere(shown)[:, 1] - 2000
+    assert len(seen)
+    assert seen.min() >= 0
+
+
 def test_a_frame_of_the_other_photo_shows_what_the_photo_shows(
     table: Pixels, beside: Pixels, hole: Holes
 ) -> None:

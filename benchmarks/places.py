@@ -86,7 +86,8 @@ def second_view(photo: Pixels, rng: np.random.Generator) -> Pixels:
         rim += 2
     seen = seen[rim : height - rim, rim : width - rim] / 255
     lit = (seen ** rng.uniform(0.8, 1.25) * rng.uniform(0.85, 1.15, 3)).clip(0, 1)
-    _, stored = cv2.imencode(".jpg", np.rint(lit * 255), [cv2.IMWRITE_JPEG_QUALITY, 88])
+    pixels = np.rint(lit * 255).astype(np.uint8)
+    _, stored = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 88])
     return np.asarray(cv2.imdecode(stored, cv2.IMREAD_COLOR), np.uint8)
 
 

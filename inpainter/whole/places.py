@@ -5,6 +5,7 @@ Keypoints). What stands around a hole lies in a few planes, nearly, and each of 
 photo over this one in its own way (Hartley and Zisserman 2004, Multiple View Geometry, chapter 13).
 """
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,12 +15,15 @@ import cv2
 import numpy as np
 
 from ...data.images import Pixels
+from ...errors import ImageError
 from .boxes import Box
 from .each import for_each
 from .find_faces import FaceFinder, people
 from .frames import Floats, Frame, reduced
 from .points import Plane, Points, Seen, plane_of, points_of, same_points, unit_of
 from .views import Holes, Laid, blurred, resized
+
+_logger = logging.getLogger(__name__)
 
 _SURE: Final = 24  # points in a plane are no chance
 _FEWEST: Final = 12  # of them around a hole are a plane of their own,
@@ -158,7 +162,7 @@ def find_places(
         the surest first.
 
     Raises:
-        ImageError: one of the photos cannot be read.
+        ImageError: one that somebody chose cannot be read; others are left out, with a warning.
     """
     seen = points_of(photo, hole)
 
@@ -173,7 +177,13 @@ def _found(
     photo: Pixels, hole: Holes, seen: Seen, whole: Whole, finder: FaceFinder
 ) -> tuple[int, Place] | None:
     """How many points agree that a photo shows the same place, and how it does."""
-    unit, other = unit_of(hole.shape), whole.read()
+    try:
+        unit, other = unit_of(hole.shape), whole.read()
+    except ImageError as error:
+        if whole.chosen:
+            raise
+        _logger.warning("%s", error)
+        return None
     nowhere = np.zeros(other.shape[:2], np.bool_)
     here, there = same_points(seen, points_of(other, nowhere))
     plane, agreed = plane_of(here, there, unit)

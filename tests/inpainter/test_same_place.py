@@ -1,5 +1,6 @@
 """Holes of whole photos, filled with what other photos of the same place show there."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from simpaint.data.drawn_faces import drawn_face
 from simpaint.data.images import Pixels, write_mask, write_png
+from simpaint.errors import ImageError
 from simpaint.index_build import BuildConfig, build_index
 from simpaint.inpainter import Inpainter
 from simpaint.inpainter.checkpoint import save
@@ -67,6 +69,23 @@ def test_a_database_knows_what_stood_there(folder: Path, table: Pixels, hole: Ho
     light = np.array([0.9, 0.8, 0.7])
     assert np.abs(shown - (truth * light + 10 / 255))[there].mean() < 0.03
     assert (result.neighbors[0, 1] == 1).all()
+
+
+def test_a_photo_that_is_gone_is_left_out(
+    folder: Path, tmp_path: Path, hole: Holes, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(folder, tmp_path / "here")
+    (tmp_path / "here/album/0.png").unlink()
+    moved = tmp_path / "here/album"
+    inpainter = load(folder, database=folder / "db", moved=moved, k=2)
+    result = inpainter(folder / "photo.png", folder / "mask.png")
+    assert inpainter.names(result.ids) == [str(moved / "beside.png"), ""]
+    (told,) = caplog.messages
+    assert told.startswith(str(moved / "0.png"))
+    chosen = load(folder, references=moved / "beside.png")
+    (moved / "beside.png").unlink()
+    with pytest.raises(ImageError, match=r"beside\.png"):
+        chosen(folder / "photo.png", folder / "mask.png")
 
 
 def test_a_reference_may_show_the_place(folder: Path, table: Pixels, hole: Holes) -> None:

@@ -15,8 +15,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from ..errors import ImageError, SimpaintError
+from .archives import SourceKind
 from .images import MAX_PIXELS, Pixels, read_photo
-from .sources import PhotoSource, SourceKind, reopen_source
+from .sources import PhotoSource, reopen_source
 from .workers import Workers
 
 _SPARE: Final = 3  # batches beyond those being decoded: one in use, two ready

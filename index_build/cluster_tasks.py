@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
+from ..data.archives import SourceKind
 from ..data.files import sha256
-from ..data.sources import PhotoSource, SourceKind, reopen_source
+from ..data.sources import PhotoSource, reopen_source
 from ..errors import InputError, WeightsError
 from .build import WHITENING, BuildConfig
 from .descriptors import Descriptor, DescriptorConfig, Whitened, Whitening, load_descriptor

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
 
+from ..data.archives import SourceKind
 from ..data.files import replacing, sha256
 from ..data.progress import Progress, silent
-from ..data.sources import SourceKind
 from ..errors import DatabaseError, expect_one_of
 from .descriptors import JSON
 

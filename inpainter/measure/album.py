@@ -11,9 +11,10 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
+from ...data.archives import SourceKind
 from ...data.files import replacing
 from ...data.images import decode
-from ...data.sources import PhotoSource, SourceKind, open_source
+from ...data.sources import PhotoSource, open_source
 from ...data.strokes import StrokeBank
 from ...errors import ImageError, InputError
 from ...index_build.publish import Stages, silently

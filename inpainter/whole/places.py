@@ -97,10 +97,11 @@ class Place:
             box: of the whole photo.
             hole: where in the whole photo the hole is; points around it tell the planes.
         """
+        detail = _detail(photo)
         for plane in self._planes(hole):
             matrix = _to(box) @ plane
             moved = np.asarray(self._moved(matrix, known.shape), np.float32) / np.float32(255)
-            yield _lit(Laid(moved, ~self._shown(matrix, known.shape)), photo, known)
+            yield _lit(Laid(moved, ~self._shown(matrix, known.shape)), photo, detail, known)
 
     def shown(self, box: Box) -> Holes:
         """Which pixels of a box of the photo it shows (h, w), by the plane of most points."""
@@ -251,7 +252,11 @@ def _to(box: Box) -> Plane:
     return np.array([[1, 0, -box[1].start], [0, 1, -box[0].start], [0, 0, 1]], np.float64)
 
 
-def _lit(laid: Laid, photo: Floats, known: Holes) -> Laid:
+def _detail(photo: Floats) -> Floats:
+    return np.asarray(photo - cv2.GaussianBlur(photo, (0, 0), _FINE), np.float32)
+
+
+def _lit(laid: Laid, photo: Floats, wanted: Floats, known: Holes) -> Laid:
     """The same in a photo's light, and as sharp.
 
     In each channel it has the same quantiles where both are known, and then the same energy of
@@ -264,7 +269,7 @@ def _lit(laid: Laid, photo: Floats, known: Holes) -> Laid:
     theirs, ours = (np.quantile(part[both], _SPREAD, axis=0) for part in (laid.photo, photo))
     gain = (ours[2] - ours[0] + _LIGHT) / (theirs[2] - theirs[0] + _LIGHT)
     lit = np.asarray((laid.photo - theirs[1]) * gain.clip(1 / _GAIN, _GAIN) + ours[1], np.float32)
-    detail, wanted = (part - cv2.GaussianBlur(part, (0, 0), _FINE) for part in (lit, photo))
+    detail = _detail(lit)
     most = max(float(np.square(detail[both]).mean()), _FAINT)
     sharper = math.sqrt(float(np.square(wanted[both]).mean()) / most)
     sharper = min(max(sharper, 1 / _GAIN), _GAIN)

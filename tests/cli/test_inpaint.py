@@ -1,54 +1,17 @@
 import json
-import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
 
-from simpaint.cli import main
 from simpaint.data.drawn_faces import drawn_face
 from simpaint.data.images import write_mask, write_png
 from simpaint.index_build import BuildConfig, build_index
-from simpaint.inpainter import SimUNet, UNetConfig
-from simpaint.inpainter.checkpoint import save
 
-from ..inpainter.tiny import WIDTHS, write_networks
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("cli-inpaint")
-    write_networks(folder)
-    (folder / "faces").mkdir()
-    for seed in range(4):
-        write_png(folder / "faces" / f"{seed}.png", drawn_face(np.random.default_rng(seed), 64))
-    build_index(folder / "faces", folder / "db", BuildConfig(workers=1, device="cpu"))
-    return folder
-
-
-@pytest.fixture
-def work(tmp_path: Path) -> Path:
-    """A photo with its mask."""
-    face = drawn_face(np.random.default_rng(27), 80)  # its frame holds the hole
-    Image.fromarray(face).save(tmp_path / "photo.jpg", quality=90)
-    write_mask(tmp_path / "mask.png", hole())
-    return tmp_path
-
-
-def hole() -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    mask = np.zeros((80, 80), np.bool_)
-    mask[30:45, 20:60] = True
-    return mask
-
-
-def run(folder: Path, *arguments: object, k: int = 1) -> Result:
-    networks = ["--coarse", folder / "pconv.safetensors"]
-    networks += ["--network", folder / f"sim-{k}.safetensors", "--size", 32, "--device", "cpu"]
-    return CliRunner().invoke(main, ["inpaint", *map(str, [*networks, *arguments])])
+from .painting import hole, run
 
 
 def test_a_photo_is_painted_and_the_steps_are_drawn(folder: Path, work: Path) -> None:
@@ -177,84 +140,6 @@ def test_a_network_with_another_k_is_refused(folder: Path, work: Path) -> None:
     assert "-k 3: expected a network that borrows from 3 photos, found one of 1" in out.stderr
 
 
-@pytest.fixture
-def folders(work: Path) -> Path:
-    """Five photos; one has no mask, one is none, one has a mask of another size."""
-    for name in ("photos/in", "masks/in"):
-        (work / name).mkdir(parents=True)
-    for i, name in enumerate(("in/a", "b", "c", "d")):
-        face = drawn_face(np.random.default_rng(i), 80)
-        Image.fromarray(face).save(work / "photos" / f"{name}.jpg")
-    for name in ("in/a", "b", "e"):
-        write_mask(work / "masks" / f"{name}.png", hole())
-    write_mask(work / "masks" / "c.png", np.ones((9, 9), np.bool_))
-    (work / "photos" / "e.jpg").write_text("no photo")
-    return work
-
-
-def test_folders_are_painted_and_failures_told(folder: Path, folders: Path) -> None:
-    arguments = (folders / "photos", "--mask", folders / "masks", "--out", folders / "out")
-    out = run(folder, *arguments, k=0)
-    assert out.exit_code == 1
-    assert f"{folders / 'out'}: 2 photos written, 0 were there already" in out.output
-    failed = sorted(line for line in out.stderr.splitlines() if line.startswith("failed: "))
-    assert len(failed) == 3
-    assert "c.png: expected a mask of the photo's 80 x 80 pixels, found 9 x 9" in failed[0]
-    assert "d.jpg: expected a mask of the same name, found none" in failed[1]
-    assert "e.jpg: expected a JPEG" in failed[2]
-    done = {path.relative_to(folders / "out") for path in (folders / "out").rglob("*.jpg")}
-    assert done == {Path("in/a.jpg"), Path("b.jpg")}
-
-
-def test_folders_are_resumed(folder: Path, folders: Path) -> None:
-    for name in ("c", "d"):
-        write_mask(folders / "masks" / f"{name}.png", hole())
-    (folders / "photos" / "e.jpg").unlink()
-    arguments = (folders / "photos", "--mask", folders / "masks", "--out", folders / "out")
-    first = run(folder, *arguments, "--json", k=0)
-    assert first.exit_code == 0, first.output
-    before = {path: path.read_bytes() for path in (folders / "out").rglob("*.jpg")}
-    assert len(before) == 4
-    (folders / "out" / "b.jpg").unlink()
-    (folders / "out" / "c.jpg").write_bytes(b"kept")
-    second = run(folder, *arguments, "--json", k=0)
-    report = json.loads(second.stdout)
-    assert (report["done"], report["kept"]) == (1, 3)
-    assert (folders / "out" / "b.jpg").read_bytes() == before[folders / "out" / "b.jpg"]
-    assert (folders / "out" / "c.jpg").read_bytes() == b"kept"
-    third = run(folder, *arguments, "--overwrite", k=0)
-    assert "4 photos written, 0 were there already" in third.output
-    assert {path: path.read_bytes() for path in before} == before
-
-
-def test_a_folder_painted_otherwise_is_refused(folder: Path, folders: Path) -> None:
-    arguments = (folders / "photos", "--mask", folders / "masks", "--out", folders / "out")
-    run(folder, *arguments, k=0)
-    for name, before, now in (("seed", 0, 5), ("grow", 0, 2)):
-        other = run(folder, *arguments, f"--{name}", now, k=0)
-        assert other.exit_code == 2
-        told = f"holds photos painted with {name} {before}, asked for is {now}; name another"
-        assert told in other.stderr
-    again = run(folder, *arguments, "--seed", 5, "--overwrite", k=0)
-    assert "2 photos written, 0 were there already" in again.output
-    assert run(folder, *arguments, k=0).exit_code == 2
-
-
-def test_a_folder_painted_with_other_weights_of_the_same_name_is_refused(
-    tmp_path: Path, folders: Path
-) -> None:
-    arguments = (folders / "photos", "--mask", folders / "masks", "--out", folders / "out")
-    write_networks(tmp_path)
-    run(tmp_path, *arguments, k=0)
-    shutil.copy(tmp_path / "sim-0.safetensors", tmp_path / "before.safetensors")
-    save(tmp_path / "sim-0.safetensors", SimUNet(UNetConfig("sim", WIDTHS, 0)), {})
-    changed = run(tmp_path, *arguments, k=0)
-    assert changed.exit_code == 2
-    assert "painted with weights.network " in changed.stderr
-    shutil.copy(tmp_path / "before.safetensors", tmp_path / "sim-0.safetensors")
-    assert "0 photos written, 2 were there already" in run(tmp_path, *arguments, k=0).output
-
-
 @pytest.mark.parametrize(
     ("options", "told"),
     [(["--moved", "x"], "--moved: expected --database"), (["--auxiliary", "noise"], "-k,")],
@@ -266,37 +151,6 @@ def test_options_that_would_change_nothing_are_refused(
     out = run(folder, *arguments, *options, k=0)
     assert out.exit_code == 2
     assert told in out.stderr
-
-
-def test_painting_again_goes_on_where_it_was_stopped(
-    folder: Path, folders: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    arguments = (folders / "photos", "--mask", folders / "masks", "--out", folders / "out")
-    for name in ("c", "d", "e"):
-        (folders / "photos" / f"{name}.jpg").unlink()
-    run(folder, *arguments, k=0)
-    results = [folders / "out" / name for name in ("b.jpg", "in/a.jpg")]
-    before = [result.read_bytes() for result in results]
-    for path in (folders / "photos", folders / "masks", folders / "out"):
-        for file in path.rglob("*.*"):
-            os.utime(file, (1e9, 1e9 + (path.name == "out")))
-    os.utime(folders / "out" / ".painted.json")  # alone it does not make results old
-    assert "0 photos written, 2 were" in run(folder, *arguments, k=0).output
-
-    def stopped(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr("simpaint.inpainter.whole.folders.paint_folder", stopped)
-        assert run(folder, *arguments, "--grow", 3, "--overwrite", k=0).exit_code == 130
-    assert run(folder, *arguments, k=0).exit_code == 2
-    begun = (folders / "out" / ".painted.json").stat().st_mtime_ns
-    os.utime(results[0], ns=(begun, begun))  # as if written in the tick of the clock
-    again = run(folder, *arguments, "--grow", 3, k=0)
-    assert "1 photos written, 1 were there already" in again.output
-    assert results[0].read_bytes() == before[0]
-    assert results[1].read_bytes() != before[1]
-    assert "0 photos written, 2 were" in run(folder, *arguments, "--grow", 3, k=0).output
 
 
 def test_holes_are_grown(folder: Path, work: Path) -> None:
@@ -311,51 +165,6 @@ def test_holes_are_grown(folder: Path, work: Path) -> None:
     out = run(folder, *arguments, "--grow", 80, k=0)
     assert out.exit_code == 2
     assert "mask.png: the mask, its holes 80 pixels wider, covers the whole photo" in out.stderr
-
-
-def test_a_photo_whose_mask_is_gone_fails_as_it_did_at_first(folder: Path, folders: Path) -> None:
-    arguments = (folders / "photos", "--mask", folders / "masks", "--out", folders / "out")
-    run(folder, *arguments, k=0)
-    (folders / "masks" / "b.png").unlink()
-    out = run(folder, *arguments, k=0)
-    assert "0 photos written, 1 were there already" in out.output
-    assert "b.jpg: expected a mask of the same name, found none" in out.stderr
-
-
-def test_a_folder_of_masks_that_is_not_there_is_one_line(folder: Path, folders: Path) -> None:
-    missing = folders / "nothing"
-    out = run(folder, folders / "photos", "--mask", missing, "--out", folders / "out", k=0)
-    assert out.exit_code == 2
-    assert (
-        out.stderr.strip()
-        == f"Error: {missing}: expected a mask or a folder of masks, found nothing"
-    )
-
-
-def test_a_photo_whose_mask_is_newer_is_painted_again(folder: Path, folders: Path) -> None:
-    arguments = (folders / "photos", "--mask", folders / "masks", "--out", folders / "out")
-    run(folder, *arguments, k=0)
-    mask, out = folders / "masks" / "b.png", folders / "out" / "b.jpg"
-    write_mask(mask, hole()[::-1])
-    later = out.stat().st_mtime + 5
-    os.utime(mask, (later, later))
-    assert "1 photos written, 1 were there already" in run(folder, *arguments, k=0).output
-
-
-def test_folders_that_cannot_be_paired_are_refused(folder: Path, folders: Path) -> None:
-    photos, masks, out = (folders / name for name in ("photos", "masks", "out"))
-    assert (
-        "masks: expected another folder"
-        in run(folder, photos, "--mask", masks, "--out", masks, k=0).stderr
-    )
-    (folders / "empty").mkdir()
-    nothing = run(folder, folders / "empty", "--mask", masks, "--out", out, k=0)
-    assert nothing.exit_code == 2
-    assert "empty: expected photos, found none" in nothing.stderr
-    Image.fromarray(hole()).save(masks / "b.tif")
-    two = run(folder, photos, "--mask", masks, "--out", out, k=0)
-    assert two.exit_code == 2
-    assert "b.jpg: expected one mask, found b.png and b.tif" in two.stderr
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from simpaint.data import sources
+from simpaint.data import archives
 from simpaint.data.sources import name_beside, open_source, place_of, reopen_source
 from simpaint.errors import ImageError, InputError
 
@@ -154,7 +154,7 @@ def test_large_row_groups_are_told_of(
 ) -> None:
     photos = [{"bytes": os.urandom(1000), "path": str(i)} for i in range(100)]
     table = pa.table({"image": photos, "other": [os.urandom(1000) for _ in photos]})
-    monkeypatch.setattr(sources, "_LARGE_GROUP", 60_000)
+    monkeypatch.setattr(archives, "_LARGE_GROUP", 60_000)
     for size, told in ((50, False), (100, True)):
         pq.write_table(table, tmp_path / "photos.parquet", row_group_size=size)
         assert len(open_source(tmp_path / "photos.parquet").names) == 100

@@ -4,28 +4,18 @@ from pathlib import Path
 import pytest
 
 from simpaint.errors import InputError
-from simpaint.index_build.adding import AddConfig, Added, add
+from simpaint.index_build.adding import AddConfig, add
 from simpaint.index_build.manifest import open_checked, read_manifest
 from simpaint.index_build.plan import stopped_addition
 from simpaint.index_build.store import read_skipped
 
 from .test_build import Stopped, built
-from .tiny import TinyDescriptor, draw_faces, face_jpeg
+from .tiny import added, draw_faces, face_jpeg
 
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     return draw_faces(tmp_path / "photos", 20)
-
-
-@pytest.fixture
-def db(photos: Path, tmp_path: Path) -> Path:
-    built(photos, tmp_path / "db")
-    return tmp_path / "db"
-
-
-def added(db: Path, photos: Path) -> Added:
-    return add(db, photos, descriptor=TinyDescriptor())
 
 
 def test_a_repeated_build_leaves_a_stopped_addition_what_it_has(photos: Path, db: Path) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from simpaint.errors import DatabaseError, InputError
-from simpaint.index_build.adding import AddConfig, Added, add
+from simpaint.index_build.adding import AddConfig, add
 from simpaint.index_build.change import compact, rebuild, remove
 from simpaint.index_build.faiss_index import read_index
 from simpaint.index_build.manifest import Manifest, open_checked, read_manifest
@@ -18,7 +18,7 @@ from simpaint.index_build.shards import read_shard
 from simpaint.index_build.store import all_rows, iter_vectors, read_skipped
 
 from .test_build import Stopped, built, content
-from .tiny import TinyDescriptor, draw_faces, face_jpeg
+from .tiny import TinyDescriptor, added, draw_faces, face_jpeg
 
 
 @pytest.fixture
@@ -26,16 +26,6 @@ def photos(tmp_path: Path) -> Path:
     folder = draw_faces(tmp_path / "photos", 20)
     (folder / "bad.jpg").write_bytes(b"")
     return folder
-
-
-@pytest.fixture
-def db(photos: Path, tmp_path: Path) -> Path:
-    built(photos, tmp_path / "db")
-    return tmp_path / "db"
-
-
-def added(db: Path, photos: Path) -> Added:
-    return add(db, photos, descriptor=TinyDescriptor())
 
 
 def stop_adding(db: Path, photos: Path) -> None:

@@ -6,29 +6,18 @@ import pytest
 
 from simpaint.data import sources
 from simpaint.errors import InputError
-from simpaint.index_build.adding import Added, add
 from simpaint.index_build.change import remove
 from simpaint.index_build.manifest import read_manifest
 from simpaint.index_build.whereabouts import missing, moved
 from simpaint.retrieval import ImageDatabase
 
 from .test_build import built
-from .tiny import TinyDescriptor, draw_faces, face_jpeg
+from .tiny import added, draw_faces, face_jpeg
 
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     return draw_faces(tmp_path / "album", 40)
-
-
-@pytest.fixture
-def db(photos: Path, tmp_path: Path) -> Path:
-    built(photos, tmp_path / "db")
-    return tmp_path / "db"
-
-
-def added(db: Path, photos: Path) -> Added:
-    return add(db, photos, descriptor=TinyDescriptor())
 
 
 def test_a_moved_album_is_not_added_a_second_time(photos: Path, db: Path) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from simpaint.data.drawn_faces import drawn_face
+from simpaint.index_build.adding import Added, add
 from simpaint.index_build.descriptors import JSON
 
 
@@ -41,6 +42,10 @@ def draw_faces(folder: Path, count: int, start: int = 0) -> Path:
     for i in range(start, start + count):
         (folder / f"{i:04d}.jpg").write_bytes(face_jpeg(i))
     return folder
+
+
+def added(db: Path, photos: Path) -> Added:
+    return add(db, photos, descriptor=TinyDescriptor())
 
 
 def tensor_of(path: Path, size: int) -> Tensor:

@@ -92,6 +92,7 @@ def cache_photos(
     folder: Path,
     size: int,
     *,
+    exact: bool = False,
     workers: int = 2,
     progress: Progress = silent,
 ) -> PhotoCache:
@@ -102,6 +103,7 @@ def cache_photos(
         names: which of them.
         folder: where the cache is written.
         size: side of the central squares that are kept.
+        exact: decode JPEGs at their full size; see `read_photo` for what is quicker.
         workers: threads that decode.
         progress: told of photos done.
 
@@ -119,6 +121,7 @@ def cache_photos(
         "size": size,
         "names": list(names),
         "files": _stamp(source, names),
+        **({"exact": True} if exact else {}),
     }
     if not (folder / _PLAN).exists():
         _write_json(folder / _PLAN, plan)
@@ -130,7 +133,8 @@ def cache_photos(
 
     def read(name: str) -> Pixels | str:
         try:
-            return decode(source.read(name), name=name, side=size)
+            photo = decode(source.read(name), name=name, side=None if exact else size)
+            return square(photo, size) if exact else photo
         except ImageError as error:
             return str(error).removeprefix(f"{name}: ")
 

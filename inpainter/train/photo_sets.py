@@ -34,17 +34,22 @@ class Caches:
         folder: holds a folder for each source and size.
         size: side of the squares in pixels.
         progress: told of photos decoded.
+        exact: see `cache_photos`.
     """
 
     folder: Path
     size: int
     progress: Progress = silent
+    exact: bool = False
 
     def open(self, source: PhotoSource, names: list[str]) -> PhotoCache:
         """The cache of some photos, made first if it is not there."""
         key = hashlib.sha256("\0".join([str(source.root), *names]).encode()).hexdigest()[:12]
-        folder = self.folder / f"{source.root.stem}-{self.size}-{key}"
-        return cache_photos(source, names, folder, self.size, progress=self.progress)
+        size = f"{self.size}-exact" if self.exact else self.size
+        folder = self.folder / f"{source.root.stem}-{size}-{key}"
+        return cache_photos(
+            source, names, folder, self.size, exact=self.exact, progress=self.progress
+        )
 
 
 def photo_set(photos: Path, caches: Caches) -> PhotoSet:

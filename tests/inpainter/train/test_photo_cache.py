@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
-from simpaint.data.images import square, write_png
+from simpaint.data.images import decode, square, write_png
 from simpaint.data.sources import open_source
 from simpaint.errors import InputError
 from simpaint.inpainter.train import photo_cache
@@ -73,6 +74,23 @@ def test_a_cache_of_other_photos_is_refused(tmp_path: Path) -> None:
         cache_photos(source, source.names, tmp_path / "cache", 8)
     with pytest.raises(InputError, match="another names"):
         cache_photos(source, source.names[:1], tmp_path / "cache", 16)
+    write_png(tmp_path / "photos/000.png", np.zeros((9, 9, 3), np.uint8))
+    with pytest.raises(InputError, match="another files"):
+        cache_photos(source, source.names, tmp_path / "cache", 16)
+
+
+def test_an_exact_cache_decodes_whole_photos(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    photo = rng.integers(0, 256, (50, 50, 3), dtype=np.uint8)
+    Image.fromarray(photo).save(tmp_path / "photos/a.jpg")
+    source = open_source(tmp_path / "photos")
+    exact = cache_photos(source, source.names, tmp_path / "exact", 16, exact=True).photos([0])[0]
+    assert np.array_equal(exact, square(decode(tmp_path / "photos/a.jpg"), 16))
+    quick = cache_photos(source, source.names, tmp_path / "quick", 16).photos([0])[0]
+    assert not np.array_equal(exact, quick)
+    with pytest.raises(InputError, match="another exact"):
+        cache_photos(source, source.names, tmp_path / "quick", 16, exact=True)
 
 
 def test_photos_of_which_none_can_be_used_are_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from safetensors import safe_open
 from torch import nn
 
 from ..errors import InputError, WeightsError
+from ..index_build.simnet import SimNet
 from ..index_build.tensors import check_tensors, read_tensors, tensors_sha256, write_tensors
 from .copy_unet import CopyConfig, CopyUNet
 from .dcgan import Generator, GeneratorConfig
@@ -50,6 +51,7 @@ _KINDS: dict[str, _Kind] = {
     "copy": _Kind(CopyUNet, lambda c: CopyUNet(CopyConfig(**_with_widths(c)))),
     "dcgan": _Kind(Generator, lambda c: Generator(GeneratorConfig(**c))),
     "framing": _Kind(FramingNet, lambda c: FramingNet(FramingConfig(**_with_widths(c)))),
+    "simnet": _Kind(SimNet, lambda c: SimNet(**c)),
 }
 
 
@@ -83,10 +85,12 @@ def save(path: Path, network: nn.Module, notes: Mapping[str, Any], *, half: bool
         key: value.to(dtype) if value.is_floating_point() else value
         for key, value in network.state_dict().items()
     }
+    # A dataclass in all networks but SimNet, of which there is but one.
+    config = {} if isinstance(network, SimNet) else asdict(network.config)  # type: ignore[call-overload]
     about = {
         "format": _FORMAT,
         "network": name,
-        "config": asdict(network.config),  # type: ignore[call-overload]  # a dataclass in all of them
+        "config": config,
         "sha256": tensors_sha256(tensors),
         "notes": dict(notes),
     }

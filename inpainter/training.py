@@ -50,7 +50,14 @@ class Update:
 
 
 class Task(Protocol):
-    """What is trained. One loop serves them all."""
+    """What is trained. One loop serves them all.
+
+    Attributes:
+        shipped: the name of the trained network that is averaged and kept.
+        trained: what changes as the run goes on, all of it part of its state: networks, each with
+            its optimizer, and modules of nothing but buffers.
+        fixed: networks that take part unchanged.
+    """
 
     shipped: str
     trained: dict[str, nn.Module]
@@ -176,13 +183,15 @@ class _Run:
         for network in [*self.task.trained.values(), *self.task.fixed.values()]:
             network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizers = {
-            name: torch.optim.Adam(
-                [p for p in network.parameters() if p.requires_grad],
+            name: torch.optim.AdamW(
+                learned,
                 lr=self.recipe.learning_rate,
                 betas=self.recipe.betas,
+                weight_decay=self.recipe.weight_decay,
                 fused=gpu,
             )
             for name, network in self.task.trained.items()
+            if (learned := [p for p in network.parameters() if p.requires_grad])
         }
         shipped = self.task.trained[self.task.shipped]
         self.average = copy.deepcopy(shipped).requires_grad_(requires_grad=False).eval()
@@ -191,8 +200,9 @@ class _Run:
         if self.options.compile:
             for network in [*self.task.trained.values(), *self.task.fixed.values()]:
                 network.compile()
+        prepare, learning = self.accelerator.prepare_model, self.optimizers.keys()
         self.modules: dict[str, nn.Module] = {
-            name: self.accelerator.prepare_model(network, evaluation_mode=name in self.task.fixed)
+            name: prepare(network, evaluation_mode=name not in learning)
             for name, network in {**self.task.trained, **self.task.fixed}.items()
         }
 
@@ -330,6 +340,7 @@ def _accelerator(options: RunOptions) -> "Accelerator":
     try:
         import tensorboard  # noqa: F401 - missed now rather than after the first steps
         from accelerate import Accelerator
+        from accelerate.state import AcceleratorState
     except ImportError as error:
         raise DependencyError(
             f"training needs {error.name}: pip install 'simpaint[train]'"
@@ -339,6 +350,7 @@ def _accelerator(options: RunOptions) -> "Accelerator":
     )
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high")
+    AcceleratorState._reset_state()  # an earlier run in this process may have had another precision
     accelerator = Accelerator(mixed_precision="bf16" if bfloat16 else "no", cpu=options.cpu)
     if accelerator.num_processes > 1:  # PyTorch: a group that is not ended may crash at exit
         atexit.register(accelerator.state.destroy_process_group)

@@ -37,6 +37,7 @@ class Recipe:
         stages: one after another; sizes must not shrink.
         learning_rate: Adam's, at its highest.
         betas: Adam's.
+        weight_decay: AdamW's; with 0 it is Adam.
         schedule: "constant", or "cosine": falling to zero at the last step.
         warmup: steps over which the learning rate rises from zero.
         clip: largest norm of a gradient; None leaves it as it is.
@@ -55,6 +56,7 @@ class Recipe:
     stages: tuple[Stage, ...] = (Stage(256, 300_000, 12),)
     learning_rate: float = 1e-4
     betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
     schedule: Schedule = "constant"
     warmup: int = 0
     clip: float | None = None
@@ -161,6 +163,16 @@ RECIPES: dict[str, Recipe] = {
         clip=1.0,
         average=0.998,
         check_every=500,
+        patience=None,
+    ),
+    "simnet": Recipe(
+        stages=(Stage(64, 1800, 128),),
+        learning_rate=1e-3,
+        weight_decay=0.05,
+        schedule="cosine",
+        warmup=99,
+        average=0.99,
+        check_every=100,
         patience=None,
     ),
 }

@@ -144,4 +144,6 @@ def _refuse_infinite(values: Mapping[str, float], step: int, kept: Path | None) 
         if not abs(value) < float("inf"):
             begin = f"{name} is {value} at step {step}: begin again with a lower learning rate"
             whole = kept is not None and kept.exists()
-            raise SimpaintError(f"{begin}, from {kept}, say, as --initial" if whole else begin)
+            raise SimpaintError(
+                f"{begin}, from {kept}, say, where there is --initial" if whole else begin
+            )

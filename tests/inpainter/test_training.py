@@ -26,7 +26,7 @@ from simpaint.inpainter.train.photo_cache import PhotoCache
 from simpaint.inpainter.train.recipes import Recipe, Stage
 from simpaint.inpainter.train.reporting import Reporter
 from simpaint.inpainter.train.tasks import InpaintingTask
-from simpaint.inpainter.training import RunOptions, Task, train, update_average
+from simpaint.inpainter.training import Precision, RunOptions, Task, train, update_average
 from simpaint.inpainter.unet import PConvUNet, UNetConfig, build_unet
 
 RECIPE = Recipe(
@@ -210,6 +210,16 @@ def test_time_that_is_over_leaves_a_state_to_resume(cache: PhotoCache, tmp_path:
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_runs_of_any_precision_follow_each_other(cache: PhotoCache, tmp_path: Path) -> None:
+    weights: dict[Precision, bytes] = {}
+    precisions: tuple[Precision, ...] = ("float32", "bfloat16", "auto")
+    for precision in precisions:
+        options = RunOptions(tmp_path / precision, workers=0, precision=precision, cpu=True)
+        kept = train(*painting(cache), RECIPE, options, SETTINGS, checkpoint.save)
+        weights[precision] = kept.read_bytes()
+    assert weights["float32"] == weights["auto"] != weights["bfloat16"]
+
+
 def test_the_last_network_is_kept_where_nothing_is_validated(
     cache: PhotoCache, tmp_path: Path
 ) -> None:
@@ -245,7 +255,7 @@ def test_an_infinite_loss_ends_the_run(
         run(task, batches, tmp_path)  # nothing was kept, so nothing is said of it
     (tmp_path / "network.safetensors").touch()
     with (
-        pytest.raises(SimpaintError, match=r"rate, from .*network\.safetensors, say, as --initial"),
+        pytest.raises(SimpaintError, match=r"rate, from .*network\.safetensors, say, where"),
         Reporter(tmp_path, RECIPE, 0, 1, print) as reporter,
     ):
         reporter.tell(1, {"total": torch.tensor(float("nan"))})

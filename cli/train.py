@@ -99,13 +99,15 @@ def _shared(command: Command) -> Command:
     return command
 
 
+_strokes = click.option(
+    "--strokes",
+    default="synthetic",
+    show_default=True,
+    help="A file of `masks import`, or `synthetic`.",
+)
+
 _PAINTING = [
-    click.option(
-        "--strokes",
-        default="synthetic",
-        show_default=True,
-        help="A file of `masks import`, or `synthetic`.",
-    ),
+    _strokes,
     click.option(
         "--shape",
         "shapes",
@@ -287,39 +289,32 @@ def framing(photos: Path, **options: Any) -> None:  # noqa: ANN401 - see _SHARED
 
 @train.command()
 @click.option("--photos", type=_path(), multiple=True, required=True, help="Repeat for several.")
-@click.option("--strokes", default="synthetic", show_default=True, help="As for pconv.")
-@click.option("--out", type=_path(), required=True, help="Folder of the run.")
-@click.option("--steps", type=click.IntRange(1), default=1800, show_default=True, help="Batches.")
-@click.option(
-    "--seed",
-    default=0,
-    show_default=True,
-    type=click.IntRange(0),
-    help="Of weights, batches and holes.",
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--resume", is_flag=True, help="Go on from the last state in --out, if any.")
+@_strokes
+@_shared
 def simnet(
     photos: tuple[Path, ...],
     strokes: str,
-    out: Path,
-    steps: int,
-    seed: int,
-    device: str,
-    resume: bool,
+    **options: Any,  # noqa: ANN401 - see _SHARED
 ) -> None:
     """Train the descriptor that finds similar faces.
 
-    --photos are folders (or lists, .tar or .parquet files) of aligned faces. Prints a line a
-    minute; a stopped run goes on with --resume, to the same weights. OUT/simnet.safetensors is the
-    result.
+    --photos are folders (or lists, .tar or .parquet files) of aligned faces. --precision auto is
+    bfloat16 on a processor too. Several processes would all do the same.
     """
     from ..data.strokes import named_bank
-    from ..index_build.simnet_training import SimNetTraining, train_simnet
+    from ..inpainter.train.recipes import RECIPES
+    from ..inpainter.train.runs import train_simnet
+    from ..inpainter.train.simnet import SimNetConfig
 
-    config = SimNetTraining(steps=steps, seed=seed)
     kept = train_simnet(
-        photos, named_bank(strokes), out, config, resume=resume, device=device, say=click.echo
+        photos,
+        named_bank(strokes),
+        SimNetConfig(),
+        _recipe(RECIPES["simnet"], options),
+        _run_options(options),
+        _cache(options),
+        click.echo,
+        seed=options["seed"],
     )
     click.echo(f"The network is {kept}.")
 

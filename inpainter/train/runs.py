@@ -1,7 +1,8 @@
-"""Training runs put together: `simpaint train pconv`, `sim`, `copy` and `dcgan`."""
+"""Training runs put together: `simpaint train pconv`, `sim`, `copy` and so on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -12,6 +13,7 @@ from ...data.files import sha256
 from ...data.masks import MaskConfig, Shape
 from ...data.strokes import StrokeBank
 from ...errors import InputError, expect_beside, expect_one_of
+from ...index_build.simnet import INPUT_SIZE
 from ...index_build.tensors import tensors_sha256
 from .. import checkpoint
 from ..copy_unet import CopyConfig, CopyUNet
@@ -29,6 +31,9 @@ from .photo_cache import PhotoCache
 from .photo_sets import Caches, Shelf, photo_set
 from .recipes import Recipe
 from .reporting import in_lines, tell_unusable
+from .simnet import SimNetConfig, SimNetTask
+from .simnet_batches import SIDE as SIMNET_SIDE
+from .simnet_batches import SimNetBatches
 from .tasks import InpaintingTask
 
 
@@ -164,7 +169,7 @@ def train_painting(
         ),
     )
     settings = {
-        **_settings(network.config, recipe, run.seed, photos.photos, len(photos)),
+        **_settings(network.config, recipe, run.seed, len(photos), photos.photos),
         "k": run.k,
         "same folder": run.same_folder,
         "max score": run.max_score,
@@ -286,7 +291,7 @@ def train_dcgan(
     tell_unusable(say, cache)
     batches = FaceBatches(cache, recipe, seed, config.latent)
     task = _seeded(seed, lambda: DCGANTask(config))
-    settings = _settings(config, recipe, seed, cache, len(cache.usable))
+    settings = _settings(config, recipe, seed, len(cache.usable), cache)
     return _train(task, batches, recipe, options, settings, say)
 
 
@@ -313,23 +318,55 @@ def train_framing(
     frames = told_frames(cache, progress=in_lines(say, "faces told"))
     batches = FramingBatches(cache, frames, config, recipe, seed)
     task = _seeded(seed, lambda: FramingTask(FramingNet(config)))
-    settings = _settings(config, recipe, seed, cache, len(batches))
+    settings = _settings(config, recipe, seed, len(batches), cache)
     return _train(task, batches, recipe, options, settings, say)
+
+
+def train_simnet(
+    photos: Sequence[Path],
+    bank: StrokeBank,
+    config: SimNetConfig,
+    recipe: Recipe,
+    options: RunOptions,
+    caches: Path,
+    say: Callable[[str], None],
+    *,
+    seed: int = 0,
+) -> Path:
+    """Train what describes faces; arguments and errors as in `train_painting`.
+
+    Raises:
+        InputError: too, a stage's size is not the network's, or there are fewer photos than a batch
+            takes.
+    """
+    _expect_size(recipe, INPUT_SIZE)
+    for folder in photos:
+        _expect_outside(folder, options.folder, caches)
+    if options.precision == "auto":  # as the shipped network's, on a CPU too
+        options = replace(options, precision="bfloat16")
+    shelf = Caches(caches, SIMNET_SIDE, in_lines(say, "photos decoded"), exact=True)
+    decoded = [photo_set(folder, shelf).photos for folder in photos]
+    tell_unusable(say, *decoded)
+    batches = SimNetBatches(decoded, bank, config.masks, recipe, seed)
+    task = _seeded(seed, lambda: SimNetTask(config))
+    settings = _settings(config, recipe, seed, len(batches), *decoded)
+    settings["strokes"] = bank.fingerprint
+    return _train(task, batches, recipe, options, settings, say, half=True)
 
 
 def _settings(
     config: Any,  # noqa: ANN401 - a network's dataclass
     recipe: Recipe,
     seed: int,
-    photos: PhotoCache,
     count: int,
+    *photos: PhotoCache,
 ) -> dict[str, Any]:
     """What decides the result of every run."""
     return {
         "config": asdict(config),
         "recipe": asdict(recipe),
         "seed": seed,
-        "photos": photos.fingerprint,
+        "photos": "+".join(cache.fingerprint for cache in photos),
         "number of photos": count,
     }
 
@@ -341,6 +378,8 @@ def _train(
     options: RunOptions,
     settings: dict[str, Any],
     say: Callable[[str], None],
+    *,
+    half: bool = False,
 ) -> Path:
     """Say what it costs, then train."""
     firsts = {}
@@ -349,4 +388,4 @@ def _train(
         firsts[stage.size] = batches.batch(step, 0, 1)
         step += stage.steps
     say(describe_cost(task, firsts, recipe))
-    return train(task, batches, recipe, options, settings, checkpoint.save, say)
+    return train(task, batches, recipe, options, settings, partial(checkpoint.save, half=half), say)

@@ -16,7 +16,6 @@ from torch import Tensor
 from simpaint.cli import main
 from simpaint.data.strokes import StrokeBank, synthetic_bank
 from simpaint.errors import InputError, SimpaintError
-from simpaint.index_build import crude_fills
 from simpaint.index_build.simnet import SimNet, load_simnet
 from simpaint.index_build.tensors import read_tensors
 from simpaint.inpainter import checkpoint
@@ -282,35 +281,6 @@ def test_hole_distances_equal_a_slow_loop() -> None:
             assert float(found[i, j]) == pytest.approx(mean, rel=1e-4)
 
 
-@pytest.mark.parametrize("name", ["telea", "blur", "mean", "noise", "guess"])
-def test_fills_keep_what_is_known_and_do_not_look_into_the_hole(name: str) -> None:
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (3, 3, 64, 64), generator=generator) / 255
-    masks = torch.zeros(3, 1, 64, 64)
-    masks[:, :, 10:40, 20:50] = 1
-    seeded = {"noise", "guess"}
-    fill = getattr(crude_fills, name)
-
-    def paint(photos: Tensor) -> Tensor:
-        extra = [torch.Generator().manual_seed(1)] if name in seeded else []
-        painted: Tensor = fill(photos, masks, *extra)
-        return painted
-
-    found = paint(images)
-    known = masks.expand_as(images) == 0
-    assert torch.equal(found[known], images[known])
-    assert float((found - images).abs()[~known].mean()) > 0.05
-    if name != "guess":  # which is made from the truth, and says so
-        torch.testing.assert_close(paint(images * (1 - masks)), found)
-
-
-def test_blur_of_one_colour_is_that_colour_at_any_size() -> None:
-    images = torch.full((1, 3, 50, 50), 0.3)
-    masks = torch.zeros(1, 1, 50, 50)
-    masks[:, :, 5:45, 5:45] = 1
-    torch.testing.assert_close(crude_fills.blur(images, masks), images)
-
-
 def test_thumbnails_tell_copies() -> None:
     rng = np.random.default_rng(0)
     photos = rng.integers(0, 256, (3, 72, 72, 3), np.uint8)
@@ -325,13 +295,6 @@ def test_masks_are_five_sixths_strokes_of_all_ratios(bank: StrokeBank) -> None:
     masks = draw_masks(bank, 180, 0)
     assert (masks[30:].mean((1, 2)) * 10).astype(int).clip(0, 5).tolist().count(5) == 25
     assert masks[:6, 16:48, 16:48].all()  # the first of the wide ones: the centre
-
-
-def test_descriptors_of_a_batch_do_not_depend_on_its_other_photos() -> None:
-    network = SimNet().eval()
-    images = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    alone = torch.cat([network(image[None]) for image in images])
-    torch.testing.assert_close(network(images), alone, rtol=1e-4, atol=1e-5)
 
 
 def test_the_command_trains_on_several_folders_and_resumes(

@@ -210,7 +210,7 @@ def _say_result(
         return
     moved = [bool(square["neighbors"]) for square in squares if square["moved"]]
     places, alone = moved.count(True), moved.count(False)
-    told = f", {places} of them with photos of the same place" if places else ""
+    told = f", {places} of them with photos of the same place or moment" if places else ""
     told += f", {alone} of them with the photo itself" if alone else ""
     click.echo(f"{out}: {_squares(len(squares))} painted{told}")
     borrowed: dict[str, list[float]] = {}

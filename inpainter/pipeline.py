@@ -85,6 +85,9 @@ class Inpainter:
         self._coarse = coarse.eval().to(self._place).to(memory_format=layout)
         self._network = network.eval().to(self._place).to(memory_format=layout)
         self._similar, self._finder = similar, finder or default_finder()
+        # Sim-K does not look at a coarse picture, and paints all alone, as in the paper.
+        self._ours = isinstance(network, CopyUNet)
+        self._portrait = similar.portrait if similar and self._ours else None
         self.size, self.seed = size, seed
 
     @classmethod
@@ -219,9 +222,9 @@ class Inpainter:
         if len(photos) != len(masks):
             raise InputError(f"expected a mask for each of {len(photos)} photos: {len(masks)}")
         works = for_each(begin, zip(photos, masks, strict=True))
-        done, total = 0, sum(len(work.squares) for work in works)
+        done = 0
         for turn in range(max((len(work.squares) for work in works), default=0)):
-            progress(done, total)
+            progress(done, sum(len(work.squares) for work in works))
             those = [work for work in works if turn < len(work.squares)]
             done += len(those)
             active = [work for work in those if not work.squares[turn].filled]
@@ -235,8 +238,9 @@ class Inpainter:
             again = torch.tensor([work.squares[turn].again for work in active])
             painted = self.paint(shown, holes, [work.rng for work in active], faces, again)
             squares = map(Painted, *painted)
-            for_each(Work.take, zip(active, [turn] * len(active), seen, squares, strict=True))
-        progress(done, total)
+            takes = zip(active, seen, squares, strict=True)
+            for_each(Work.take, [(work, turn, *one, self._portrait) for work, *one in takes])
+        progress(done, done)
         return [work.result(self.size, self.k) for work in works]
 
     def paint(
@@ -302,11 +306,9 @@ class Inpainter:
         """Find the faces at the holes, and plan the squares."""
         photo, hole = canvas.as_bytes(), canvas.hole
         faces = find_faces(photo, hole, self._finder) if hole.any() else []
-        # Sim-K does not look at a coarse picture, and paints all alone, as in the paper.
-        ours = isinstance(self._network, CopyUNet)
-        squares = plan(hole, faces, self.size, ours=ours)
+        squares = plan(hole, faces, self.size, ours=self._ours)
         places: list[Place] = []
-        if ours and self.k and self._similar and any(map(_may_be_copied, squares)):
+        if self._ours and self.k and self._similar and any(map(_may_be_copied, squares)):
             wholes = self._similar.whole(photo)
             places = find_places(photo, hole, wholes, self._finder, self.k)
             squares = [_copied(square, places) for square in squares]

@@ -20,8 +20,9 @@ from ...index_build.embed import batches_of
 from .find_faces import FaceFinder, all_faces, default_finder
 from .frames import Frame, cut
 
-# What is smaller, in pixels of the photo, or is cut off by its edge shows too little to borrow.
-_SMALLEST: Final = 48
+SMALLEST: Final = 48
+"""Pixels of the photo: what is smaller, or is cut off by its edge, shows too little to borrow."""
+
 _WHOLE: Final = 0.9  # of a frame's area
 _AT_ONCE: Final = 64  # photos whose faces are held in memory
 _PROBES: Final = 32  # a frame's side in points, to tell its area in the photo
@@ -150,7 +151,7 @@ def _faces(source: PhotoSource, name: str, finder: FaceFinder, size: int) -> lis
     return [
         portrait(photo, frame, size)
         for frame in all_faces(photo, finder)
-        if abs(frame.side) >= _SMALLEST and cut(here, frame, _PROBES, fill=0.0).mean() > _WHOLE
+        if abs(frame.side) >= SMALLEST and cut(here, frame, _PROBES, fill=0.0).mean() > _WHOLE
     ]
 
 

@@ -20,9 +20,10 @@ from ...index_build.manifest import Level
 from ...index_build.store import all_rows
 from ...retrieval.database import ImageDatabase
 from ...retrieval.retriever import Retrieved, Retriever, describe_pictures
-from .find_faces import FaceFinder, surest_face
+from .find_faces import FaceFinder, all_faces
+from .frames import Frame
 from .places import Whole
-from .portraits import portrait
+from .portraits import SMALLEST, portrait
 
 _logger = logging.getLogger(__name__)
 
@@ -45,6 +46,9 @@ class Similar(Protocol):
     def whole(self, photo: Pixels) -> list[Whole]:
         """Photos that may show the same place as one without holes, uint8 RGB (H, W, 3)."""
 
+    def portrait(self, number: int) -> Pixels | None:
+        """A chosen photo's square as large as there is, uint8 RGB (s, s, 3); None of noise."""
+
     def names(self, ids: Sequence[int]) -> list[str]:
         """What the photos that were chosen are called; none for noise."""
 
@@ -63,6 +67,11 @@ class MostSimilar:
         """See `Similar`."""
         found = self._retriever.like(photo, _CANDIDATES)
         return [Whole(number, score, partial(self._read, number)) for score, number in found]
+
+    def portrait(self, number: int) -> Pixels:
+        """See `Similar`."""
+        photo = self._read(number)
+        return square(photo, min(photo.shape[:2]))
 
     def _read(self, number: int) -> Pixels:
         (photo,) = self._database.photos([number])
@@ -97,6 +106,10 @@ class AnyPhotos:
         """None: any photos show other places."""
         return []
 
+    def portrait(self, number: int) -> None:
+        """None: and other moments."""
+        del number
+
     def names(self, ids: Sequence[int]) -> list[str]:
         """Paths of the photos."""
         return self._database.paths(ids)
@@ -119,13 +132,17 @@ class Noise:
         """None."""
         return []
 
+    def portrait(self, number: int) -> None:
+        """None."""
+        del number
+
     def names(self, ids: Sequence[int]) -> list[str]:
         """Noise has no names."""
         return ["noise"] * len(ids)
 
 
 class Chosen:
-    """Photos of the user's choice, the most similar first; ids count them from 0."""
+    """Photos of the user's choice: their faces, the most similar first; ids count these from 0."""
 
     def __init__(
         self,
@@ -138,9 +155,9 @@ class Chosen:
         """Read and describe the photos.
 
         Args:
-            paths: each is cut to its surest face, or else to its central square.
+            paths: of each the faces are taken, or else the central square.
             descriptor: what tells which are most similar.
-            k: photos for each picture.
+            k: faces for each picture.
             size: their side S in pixels.
             finder: finds the faces.
 
@@ -150,9 +167,15 @@ class Chosen:
         """
         if len(paths) < k:
             raise InputError(f"expected at least {k} reference photos, found {len(paths)}")
-        squares = [_portrait(path, finder, size) for path in paths]
+        squares: list[Pixels] = []
+        self._faces: list[tuple[Path, Frame | None]] = []
+        for path in paths:
+            photo = decode(path)
+            frames: Sequence[Frame | None] = _faces(path, photo, finder)
+            squares += [_cut(photo, frame, size) for frame in frames]
+            self._faces += [(path, frame) for frame in frames]
         self._photos = to_images(np.stack(squares))  # (n, 3, S, S)
-        self._paths, self._descriptor, self._k = paths, descriptor, k
+        self._descriptor, self._k = descriptor, k
         self._vectors = torch.from_numpy(describe_pictures(descriptor, self._photos))  # (n, d)
 
     def __call__(self, coarse: Tensor, rngs: Sequence[np.random.Generator]) -> Retrieved:  # noqa: ARG002
@@ -163,12 +186,23 @@ class Chosen:
 
     def whole(self, photo: Pixels) -> list[Whole]:  # noqa: ARG002
         """All of them."""
-        reads = [partial(decode, path) for path in self._paths]
-        return [Whole(number, nan, read, chosen=True) for number, read in enumerate(reads)]
+        firsts: dict[Path, int] = {}
+        for number, (path, _) in enumerate(self._faces):
+            firsts.setdefault(path, number)
+        return [
+            Whole(number, nan, partial(decode, path), chosen=True)
+            for path, number in firsts.items()
+        ]
+
+    def portrait(self, number: int) -> Pixels:
+        """See `Similar`."""
+        path, frame = self._faces[number]
+        photo = decode(path)
+        return _cut(photo, frame, round(abs(frame.side)) if frame else min(photo.shape[:2]))
 
     def names(self, ids: Sequence[int]) -> list[str]:
         """Paths of the photos."""
-        return [str(self._paths[i]) for i in ids]
+        return [str(self._faces[i][0]) for i in ids]
 
 
 def from_database(
@@ -201,14 +235,19 @@ def from_database(
     return MostSimilar(database, Retriever(database, descriptor, k, size))
 
 
-def _portrait(path: Path, finder: FaceFinder, size: int) -> Pixels:
-    photo = decode(path)
-    frame = surest_face(photo, finder)
-    if frame is None:
+def _faces(path: Path, photo: Pixels, finder: FaceFinder) -> Sequence[Frame | None]:
+    """The faces of a reference; small ones only where there is no other; None is its middle."""
+    faces = all_faces(photo, finder)
+    if not faces:
         _logger.warning(
             "%s: no face was found: something is borrowed only where it shows the same place, or "
             "of the square in its middle",
             path,
         )
-        return square(photo, size)
-    return portrait(photo, frame, size)
+        return [None]
+    return [face for face in faces if abs(face.side) >= SMALLEST] or faces[:1]
+
+
+def _cut(photo: Pixels, frame: Frame | None, size: int) -> Pixels:
+    """A frame's pixels, or the central square's: (size, size, 3)."""
+    return square(photo, size) if frame is None else portrait(photo, frame, size)

@@ -1,25 +1,33 @@
 """One photo being painted, square by square, and what became of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...data.images import Pixels
 from ...data.rasters import Stored
 from ...data.tensors import to_images
 from ..losses import composite
 from .canvas import Canvas
 from .copying import paste_copies
-from .frames import Frame, cut_hole
+from .frames import Floats, Frame, cut_hole
+from .moments import same_moment, shown_then
 from .paste import match_border, paste, paste_smooth
 from .places import Place
 from .quiet import Shown
 from .squares import Square
 from .tone import tone_of
+
+Portrait: TypeAlias = Callable[[int], Pixels | None]
+"""A borrowed photo's square by its id, as large as there is: see `Similar`."""
+
+_LARGEST: Final = 1024  # pixels a side, at which another photo's face is laid over this one
 
 
 class Painted(NamedTuple):
@@ -55,10 +63,10 @@ class Result:
         neighbors: (P, K, 3, S, S), what was borrowed from.
         scores: (P, K), their cosines to the coarse pictures.
         ids: (P, K), their ids in the database.
-        moved: (P,) bool: squares that were filled with copies: of photos of the same place, which
-            ids name, or of the photo itself. There the coarse picture is a smooth one, and where
-            nothing is borrowed neighbors are white, scores NaN and ids -1. So it is in lines of up
-            to three pixels, which are filled smoothly.
+        moved: (P,) bool: squares that were filled with copies: of photos of the same place or
+            moment, which ids name, or of the photo itself. Beside faces the coarse picture is a
+            smooth one there; where nothing is borrowed neighbors are white, scores NaN and ids -1.
+            So it is in lines of up to three pixels, which are filled smoothly.
         frames: where each square lies in the upright photo.
     """
 
@@ -109,19 +117,84 @@ class Work:
         picture = self._shown.cut(frame, size)
         return torch.from_numpy(picture.clip(0, 1)).permute(2, 0, 1)
 
-    def take(self, turn: int, seen: tuple[Tensor, Tensor], painted: Painted) -> None:
-        """Put what networks painted in a square into the photo."""
+    def take(
+        self, turn: int, seen: tuple[Tensor, Tensor], painted: Painted, portrait: Portrait | None
+    ) -> None:
+        """Put what networks painted in a square into the photo, or a face of the same moment.
+
+        Args:
+            turn: which square.
+            seen: what networks saw of it.
+            painted: what they painted, and borrowed from.
+            portrait: gives borrowed photos as large as they are; None if none is to be copied.
+        """
         picture, hole = seen
         if self._tone:
-            raw = self._tone(painted.raw)
+            raw = self._toned(painted.raw)
             painted = painted._replace(photos=composite(raw, picture, hole), raw=raw)
         square, canvas = self.squares[turn], self.canvas
         out, known = (part.permute(1, 2, 0).contiguous().numpy() for part in (painted.raw, picture))
-        whole = match_border(out, known, hole[0].numpy() > 0)
+        missing = hole[0].numpy() > 0
+        if portrait and square.face:
+            taken = self._taken(turn, seen, painted, portrait)
+            if taken is not None:
+                out, known, missing, painted = taken
+        whole = match_border(out, known, missing)
         own, unknown = (square.box, square.own), self._unknown(turn)
         self._shown.paint(square.frame, whole, own)
         paste(canvas.pixels, canvas.white, square.frame, whole, own, unknown, self.rng)
         self._finish(turn, hole, painted)
+
+    def _taken(
+        self, turn: int, seen: tuple[Tensor, Tensor], painted: Painted, portrait: Portrait
+    ) -> tuple[Floats, Floats, NDArray[np.bool_], Painted] | None:
+        """The face that a photo of the same moment shows, if one does.
+
+        Returns:
+            it, and what is known and missing of this one, (R, R, ...), and what was borrowed.
+        """
+        picture, hole = seen
+        known, missing = picture.permute(1, 2, 0).contiguous().numpy(), hole[0].numpy() > 0
+        others = [self._toned(one).permute(1, 2, 0).numpy() for one in painted.neighbors]
+        moment = same_moment(known, missing, others)
+        other = portrait(int(painted.ids[moment.number])) if moment else None
+        if moment is None or other is None or (not self._tone and _has_tone(other)):
+            return None
+        frame, small = self.squares[turn].frame, len(missing)
+        size = min(max(small, round(abs(frame.side))), _LARGEST)
+        known = self._shown.cut(frame, size).clip(0, 1)
+        missing = cut_hole(self._unknown(turn), frame, size)
+        face = self._toned(to_images(other[None])[0]).permute(1, 2, 0).numpy()
+        shown = shown_then(moment, known, missing, face)
+        self._settle(turn)
+        raw = torch.from_numpy(shown).permute(2, 0, 1)
+        raw = F.interpolate(raw[None], (small, small), mode="area")[0].clamp(0, 1)
+        only = torch.arange(len(others)) == moment.number
+        borrowed = painted._replace(
+            photos=composite(raw, picture, hole),
+            neighbors=painted.neighbors.where(only.view(-1, 1, 1, 1), 1.0),
+            scores=painted.scores.where(only, torch.nan),
+            ids=painted.ids.where(only, -1),
+            raw=raw,
+        )
+        return shown, known, missing, borrowed
+
+    def _toned(self, picture: Tensor) -> Tensor:
+        """A picture (3, H, W) in the photo's tone, if it has but one."""
+        return self._tone(picture) if self._tone else picture
+
+    def _settle(self, turn: int) -> None:
+        """A face's square that is filled with a copy is not painted again."""
+        square = self.squares[turn]
+        self.squares[turn] = square._replace(copied=True)
+        mine = np.zeros_like(self._again)
+        mine[square.box] = square.own
+        self.squares[turn + 1 :] = [
+            later
+            for later in self.squares[turn + 1 :]
+            if not (later.again and (mine[later.box] & later.own).any())
+        ]
+        self._again &= ~mine
 
     def fill(self, turn: int, size: int, k: int) -> None:
         """Fill a square without networks: a thin one smoothly, others with copies."""
@@ -177,3 +250,8 @@ class Work:
             torch.tensor([square.copied for square in self.squares], dtype=torch.bool),
             tuple(square.frame for square in self.squares),
         )
+
+
+def _has_tone(photo: Pixels) -> bool:
+    """Whether a photo (h, w, 3) is without colours, which one with colours cannot take."""
+    return tone_of(photo, 255, np.ones(photo.shape[:2], np.bool_)) is not None

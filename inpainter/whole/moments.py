@@ -1,0 +1,166 @@
+"""Hidden faces taken from another photo of the same moment.
+
+Whoever photographs people does so more than once: a second later the hand is gone, and the eyes are
+open. What networks paint of a mouth is a likeness; the mouth itself stands in the other photo, a
+few pixels away. Where, dense optical flow tells of what both photos show (Kroeger et al. 2016, Fast
+Optical Flow using Dense Inverse Search), and it goes on into the hole like the plate that bends
+least. Whether it is the same moment fine detail tells: hair, brows and folds of the same face on
+another day do not fall together.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..thin_plate import thin_plate
+from .frames import Floats
+from .views import Holes, blurred
+
+_ROUNDS: Final = 3
+_SIDE: Final = 256  # pixels at which flow is refined: more add nothing that is seen
+_FINEST: Final = 1  # of its pyramid's sizes: half the square's
+_CALM: Final = 0.03  # of a square's side: flow that changes faster is noise
+_FINE: Final = 0.025  # of its side: smaller things are detail
+_BESIDE: Final = 0.03  # of its side from a hole, what stands there is sure to be known
+_FACE: Final = ((0.5, 0.55), (0.42, 0.48))  # middle and half axes of a face in its square
+_SEEN: Final = 0.15  # of the face: less tells nothing
+_SAME: Final = 0.7  # so does fine detail correlate, and so far is the brightness off at most:
+_OFF: Final = 0.025  # of white
+_GAIN: Final = 1.6
+_FAINT: Final = 0.004  # of white
+
+
+class Moment(NamedTuple):
+    """Another photo of the moment in which a face was photographed.
+
+    Attributes:
+        number: which of the photos that were looked at.
+        flow: (S, S, 2), x and y: how far, in pixels of S, what a square's pixel shows lies from
+            there in the other photo's square.
+    """
+
+    number: int
+    flow: Floats
+
+
+def same_moment(picture: Floats, hole: Holes, others: Sequence[Floats]) -> Moment | None:
+    """Look for the photo of the same moment; None if there is none.
+
+    Args:
+        picture: (S, S, 3) in [0, 1], a face in the frame that the networks know.
+        hole: (S, S); what stands there is not used.
+        others: (S, S, 3) each, faces in the same frame.
+    """
+    sure = _sure(hole)
+    if sure is None:
+        return None
+    best, found = _SAME, None
+    for number, other in enumerate(others):
+        still = np.zeros((*hole.shape, 2), np.float32)
+        flow = _followed(picture, hole, other, still)
+        alike, off = _likeness(picture, hole, _lit(_moved(other, flow), picture, ~hole), sure)
+        if alike > best and off < _OFF:
+            best, found = alike, Moment(number, flow)
+    return found
+
+
+def shown_then(moment: Moment, picture: Floats, hole: Holes, other: Floats) -> Floats:
+    """The other photo's face, laid over this one, in its light.
+
+    Args:
+        moment: of this photo and the other one.
+        picture: (R, R, 3) in [0, 1].
+        hole: (R, R).
+        other: (r, r, 3) in [0, 1], the other photo's square.
+
+    Returns:
+        (R, R, 3), about in [0, 1].
+    """
+    size = len(hole)
+    side = min(size, _SIDE)
+    theirs = _sized(other, size)
+    small, small_hole = _sized(picture, side), _sized(hole.astype(np.float32), side) > 0
+    flow = _followed(small, small_hole, _sized(theirs, side), _scaled(moment.flow, side))
+    flow = _scaled(_extended(flow, small_hole), size)
+    return _lit(_moved(theirs, flow), picture, ~hole)
+
+
+def _followed(picture: Floats, hole: Holes, other: Floats, flow: Floats) -> Floats:
+    """The flow to another photo, a better one; in the hole it is what is beside it."""
+    follow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    follow.setFinestScale(_FINEST)
+    known, calm = ~hole, _CALM * len(hole)
+    lit, still = _lit(other, picture, known), np.zeros_like(flow)
+    for _ in range(_ROUNDS):
+        moved = _moved(lit, flow)
+        whole = np.where(hole[..., None], moved, picture)
+        step = np.asarray(follow.calc(_grey(whole), _grey(moved), still), np.float32)
+        step = blurred(step, known, calm)
+        flow = _moved(flow, step) + step
+    return flow
+
+
+def _extended(flow: Floats, hole: Holes) -> Floats:
+    """Flow that goes on into the hole as what is around it changes."""
+    field, holes = torch.from_numpy(flow).permute(2, 0, 1)[None], torch.from_numpy(hole)[None, None]
+    filled: Floats = thin_plate(field, holes.float())[0].permute(1, 2, 0).numpy()
+    return filled
+
+
+def _moved(picture: Floats, flow: Floats) -> Floats:
+    """What a picture (S, S, C) shows where a flow (S, S, 2) leads to."""
+    rows, columns = np.indices(flow.shape[:2], np.float32)
+    there = columns + flow[..., 0], rows + flow[..., 1]
+    moved = cv2.remap(picture, *there, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(moved, np.float32)
+
+
+def _lit(picture: Floats, wanted: Floats, known: Holes) -> Floats:
+    """A picture with another one's mean and contrast of each channel, where that is known."""
+    theirs, ours = picture[known], wanted[known]
+    gain = (ours.std(axis=0) + _FAINT) / (theirs.std(axis=0) + _FAINT)
+    lit = (picture - theirs.mean(axis=0)) * gain.clip(1 / _GAIN, _GAIN) + ours.mean(axis=0)
+    return np.asarray(lit, np.float32)
+
+
+def _sure(hole: Holes) -> Holes | None:
+    """The pixels of a face by which a moment is known; None if too few are left."""
+    size = len(hole)
+    (x, y), (width, height) = _FACE
+    rows, columns = ((axis + 0.5) / size for axis in np.ogrid[:size, :size])
+    face = ((columns - x) / width) ** 2 + ((rows - y) / height) ** 2 < 1
+    reach = 2 * round(_BESIDE * size) + 1
+    near = cv2.dilate(hole.view(np.uint8), np.ones((reach, reach), np.uint8)).view(np.bool_)
+    sure: Holes = face & ~near
+    return sure if sure.sum() > _SEEN * face.sum() else None
+
+
+def _likeness(picture: Floats, hole: Holes, moved: Floats, sure: Holes) -> tuple[float, float]:
+    """How the fine detail of two pictures correlates, and how far their brightness is apart."""
+    grey = [cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in (picture, moved)]
+    both = np.stack(grey, axis=2, dtype=np.float32)
+    fine = (both - blurred(both, ~hole, _FINE * len(hole)))[sure]  # (n, 2)
+    ours, theirs = ((fine - fine.mean(axis=0)) / np.maximum(fine.std(axis=0), _FAINT)).T
+    far = np.abs(both[..., 0] - both[..., 1])[sure].mean()
+    return float((ours * theirs).mean()), float(far)
+
+
+def _grey(picture: Floats) -> NDArray[np.uint8]:
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    return np.asarray(np.rint(grey.clip(0, 1) * 255), np.uint8)
+
+
+def _sized(picture: Floats, size: int) -> Floats:
+    """A picture (s, s) or (s, s, C) as another square."""
+    way = cv2.INTER_AREA if size < len(picture) else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, (size, size), interpolation=way), np.float32)
+
+
+def _scaled(flow: Floats, size: int) -> Floats:
+    """A flow in the pixels of a square of another size."""
+    wider = cv2.resize(flow, (size, size), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(wider * np.float32(size / len(flow)), np.float32)

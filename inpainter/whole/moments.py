@@ -25,11 +25,12 @@ _SIDE: Final = 256  # pixels at which flow is refined: more add nothing that is 
 _FINEST: Final = 1  # of its pyramid's sizes: half the square's
 _CALM: Final = 0.03  # of a square's side: flow that changes faster is noise
 _FINE: Final = 0.025  # of its side: smaller things are detail
-_BESIDE: Final = 0.03  # of its side from a hole, what stands there is sure to be known
+_BESIDE: Final = 0.02  # of its side from a hole, what stands there is sure to be known,
+_AROUND: Final = 0.08  # and so far around it a copy must meet what is known
 _FACE: Final = ((0.5, 0.55), (0.42, 0.48))  # middle and half axes of a face in its square
 _SEEN: Final = 0.15  # of the face: less tells nothing
-_SAME: Final = 0.7  # so does fine detail correlate, and so far is the brightness off at most:
-_OFF: Final = 0.025  # of white
+_SAME: Final = 0.7  # so does fine detail correlate, and so far is the brightness off at most,
+_OFF: Final = 0.03  # of white, in the face and around the hole
 _GAIN: Final = 1.6
 _FAINT: Final = 0.004  # of white
 
@@ -55,15 +56,16 @@ def same_moment(picture: Floats, hole: Holes, others: Sequence[Floats]) -> Momen
         hole: (S, S); what stands there is not used.
         others: (S, S, 3) each, faces in the same frame.
     """
-    sure = _sure(hole)
-    if sure is None:
+    near = _near(hole, _BESIDE)
+    sure, around = _face(len(hole)) & ~near, _near(hole, _AROUND) & ~near
+    if sure.sum() < _SEEN * _face(len(hole)).sum():
         return None
     best, found = _SAME, None
     for number, other in enumerate(others):
-        still = np.zeros((*hole.shape, 2), np.float32)
-        flow = _followed(picture, hole, other, still)
-        alike, off = _likeness(picture, hole, _lit(_moved(other, flow), picture, ~hole), sure)
-        if alike > best and off < _OFF:
+        flow = _followed(picture, hole, other, np.zeros((*hole.shape, 2), np.float32))
+        both = _greys(picture, _lit(_moved(other, flow), picture, ~hole))
+        alike = _likeness(both, hole, sure)
+        if alike > best and max(_apart(both, sure), _apart(both, around)) < _OFF:
             best, found = alike, Moment(number, flow)
     return found
 
@@ -127,26 +129,36 @@ def _lit(picture: Floats, wanted: Floats, known: Holes) -> Floats:
     return np.asarray(lit, np.float32)
 
 
-def _sure(hole: Holes) -> Holes | None:
-    """The pixels of a face by which a moment is known; None if too few are left."""
-    size = len(hole)
+def _face(size: int) -> Holes:
+    """Where in its square a face is."""
     (x, y), (width, height) = _FACE
     rows, columns = ((axis + 0.5) / size for axis in np.ogrid[:size, :size])
-    face = ((columns - x) / width) ** 2 + ((rows - y) / height) ** 2 < 1
-    reach = 2 * round(_BESIDE * size) + 1
-    near = cv2.dilate(hole.view(np.uint8), np.ones((reach, reach), np.uint8)).view(np.bool_)
-    sure: Holes = face & ~near
-    return sure if sure.sum() > _SEEN * face.sum() else None
+    return np.asarray(((columns - x) / width) ** 2 + ((rows - y) / height) ** 2 < 1)
 
 
-def _likeness(picture: Floats, hole: Holes, moved: Floats, sure: Holes) -> tuple[float, float]:
-    """How the fine detail of two pictures correlates, and how far their brightness is apart."""
+def _near(hole: Holes, share: float) -> Holes:
+    """A hole, and so much of the square's side around it."""
+    reach = 2 * round(share * len(hole)) + 1
+    near = cv2.dilate(hole.view(np.uint8), np.ones((reach, reach), np.uint8))
+    return np.asarray(near, np.uint8).view(np.bool_)
+
+
+def _greys(picture: Floats, moved: Floats) -> Floats:
+    """The brightness of two pictures, (S, S, 2)."""
     grey = [cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in (picture, moved)]
-    both = np.stack(grey, axis=2, dtype=np.float32)
+    return np.stack(grey, axis=2, dtype=np.float32)
+
+
+def _likeness(both: Floats, hole: Holes, sure: Holes) -> float:
+    """How the fine detail of two pictures correlates."""
     fine = (both - blurred(both, ~hole, _FINE * len(hole)))[sure]  # (n, 2)
     ours, theirs = ((fine - fine.mean(axis=0)) / np.maximum(fine.std(axis=0), _FAINT)).T
-    far = np.abs(both[..., 0] - both[..., 1])[sure].mean()
-    return float((ours * theirs).mean()), float(far)
+    return float((ours * theirs).mean())
+
+
+def _apart(both: Floats, where: Holes) -> float:
+    """How far the brightness of two pictures is apart."""
+    return float(np.abs(both[..., 0] - both[..., 1])[where].mean()) if where.any() else 0.0
 
 
 def _grey(picture: Floats) -> NDArray[np.uint8]:

@@ -27,7 +27,8 @@ from .tone import tone_of
 Portrait: TypeAlias = Callable[[int], Pixels | None]
 """A borrowed photo's square by its id, as large as there is: see `Similar`."""
 
-_LARGEST: Final = 1024  # pixels a side, at which another photo's face is laid over this one
+_FINER: Final = 2.0  # another photo's face is laid over this one at so many pixels for each,
+_LARGEST: Final = 1024  # and so many a side at the most
 
 
 class Painted(NamedTuple):
@@ -161,7 +162,7 @@ class Work:
         if moment is None or other is None or (not self._tone and _has_tone(other)):
             return None
         frame, small = self.squares[turn].frame, len(missing)
-        size = min(max(small, round(abs(frame.side))), _LARGEST)
+        size = min(max(small, round(_FINER * abs(frame.side))), _LARGEST)
         known = self._shown.cut(frame, size).clip(0, 1)
         missing = cut_hole(self._unknown(turn), frame, size)
         face = self._toned(to_images(other[None])[0]).permute(1, 2, 0).numpy()

@@ -31,6 +31,7 @@ from .seams import least_seams
 from .squares import Square
 from .tone import Tone
 from .views import Holes, Laid, View, blurred, enlarged, spread, view
+from .votes import outvoted
 
 _THICK: Final = 48  # pixels: where a hole is thicker, copies are chosen at a reduced size
 _FINE: Final = 192  # pixels: where it is thicker, seams are drawn and copies blended so
@@ -42,6 +43,7 @@ _SEEN: Final = 0.3  # of the hole must a picture show
 _SEAM: Final = 8.0  # weights of the energy's terms
 _GUIDE: Final = 0.1
 _GUESS: Final = 0.01
+_DOUBT: Final = 0.5  # as `_GUIDE`, where other photos show different things
 _NO_PICTURE: Final = 1e2  # costs more than any
 _UNKNOWN: Final = 1e3
 _SOFT: Final = 2.0  # reduced pixels: what is smoother counts as colour,
@@ -91,15 +93,14 @@ def paste_copies(
     photo = canvas[around].astype(np.float32) / white
     known = ~unknown[around]
     laid: list[Laid] = []
-    owners: list[int] = []
     for number, place in enumerate(places):
         for one in place.over(photo, known, around, square.box):
             if not one.closed[hole].all():
-                laid.append(one._replace(photo=_in_tone(one.photo, tone)) if tone else one)
-                owners.append(number)
+                shown = _in_tone(one.photo, tone) if tone else one.photo
+                laid.append(Laid(shown, one.closed, number))
     filled, taken = filled_with_copies(photo, hole, unknown[around], barred[around], thick, laid)
     write(canvas, white, square.box, square.own, filled[inner])
-    shares = np.bincount(owners, taken, len(places))
+    shares = np.bincount([one.number for one in laid], taken, len(places))
     return [places[number] for number in np.argsort(-shares, kind="stable") if shares[number]]
 
 
@@ -177,6 +178,11 @@ def _chosen(seen: View, least: int) -> tuple[Labels, Labels]:
     own = every[..., len(others) :]
     costs[..., len(others) :] += _GUIDE * _unlike_around(seen, offsets, own)
     costs[..., len(others) :] += _GUESS * (len(others) > 0)
+    against, doubt = outvoted(seen.laid, box)
+    costs[..., : len(others)] += against
+    if doubt.any():
+        unlike = _unlike_around(seen, offsets, every[..., : len(others)])
+        costs[..., : len(others)] += _DOUBT * doubt[..., None] * unlike
     return offsets, _seamless(seen, copies, every, costs)
 
 
@@ -211,6 +217,9 @@ def _redrawn(seen: View, copies: Copies, labels: Labels) -> Labels:
     candidates = used[nearest]
     far = np.take_along_axis(shares, nearest, 2) < _FAINT
     costs = _rim_costs(seen, copies, candidates) + np.float32(_UNKNOWN) * far
+    against, _ = outvoted(seen.laid, box)
+    every = np.pad(against, ((0, 0), (0, 0), (0, copies.count + 1 - against.shape[2])))
+    costs += np.take_along_axis(every, candidates, 2)
     return _seamless(seen, copies, candidates, costs)
 
 
@@ -278,7 +287,7 @@ def _at_full_size(
         there = here + found[label] + tries[:, None]  # (tries, points, 2)
         inside = ((there >= 0) & (there < rim.shape)).all(2)
         rows, columns = np.moveaxis(np.where(inside[..., None], there, 0), 2, 0)
-        copied, closed = laid[label] if label < len(laid) else (photo, unknown)
+        copied, closed = laid[label][:2] if label < len(laid) else (photo, unknown)
         seen = inside & ~closed[rows, columns]
         off = np.square(copied[rows, columns] - photo[tuple(here.T)]).sum(2) * seen
         counts = seen.sum(1)

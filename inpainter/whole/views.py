@@ -22,10 +22,12 @@ class Laid(NamedTuple):
     Attributes:
         photo: (h, w, 3) in [0, 1], or a little beyond.
         closed: (h, w), where it shows nothing, or nothing that is to be copied.
+        number: of the photo; one may be laid over this in several ways.
     """
 
     photo: Floats
     closed: Holes
+    number: int = 0
 
 
 class View(NamedTuple):
@@ -78,7 +80,9 @@ def view(
         hole=inside,
         unknown=missing,
         closed=missing | _touched(barred, shape),
-        laid=tuple(Laid(resized(one.photo, shape), _touched(one.closed, shape)) for one in laid),
+        laid=tuple(
+            Laid(resized(one.photo, shape), _touched(one.closed, shape), one.number) for one in laid
+        ),
     )
 
 

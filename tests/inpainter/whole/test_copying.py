@@ -15,6 +15,7 @@ from simpaint.inpainter.whole.copying import filled_with_copies, paste_copies
 from simpaint.inpainter.whole.frames import Floats, Frame
 from simpaint.inpainter.whole.moved import Copies, Labels
 from simpaint.inpainter.whole.squares import Square
+from simpaint.inpainter.whole.views import Laid
 
 from ..tiny import Told
 
@@ -62,6 +63,19 @@ def test_nothing_unknown_is_borrowed() -> None:
     photo[hole] = 0.5
     whole, _ = filled_with_copies(photo, hole, unknown, np.zeros_like(hole), 28)
     assert -0.1 < whole[hole].min() < whole[hole].max() < 1.1
+
+
+def test_of_two_photos_that_differ_that_one_is_borrowed_from_which_goes_on() -> None:
+    photo = pattern(120, 120, (30, 40)) / 8 + np.float32(0.5)
+    hole, laid = disc(photo.shape, 30), []
+    for number, left in enumerate((38, 62)):  # somebody walks by
+        other = photo.copy()
+        other[45:75, left : left + 20] = (0.9, 0.1, 0.1)
+        laid.append(Laid(other, np.zeros_like(hole), number))
+    known = np.where(hole[..., None], np.float32(0.5), photo)
+    whole, taken = filled_with_copies(known, hole, hole, ~hole, 60, laid)
+    assert min(taken) > 100
+    assert np.abs(whole - photo)[hole].max() < 0.1
 
 
 def test_nothing_barred_is_borrowed() -> None:

@@ -95,6 +95,15 @@ def test_nobody_in_the_other_photo_is_borrowed(table: Pixels, beside: Pixels, ho
     assert find_places(known, hole, [whole], everybody, most=3) == []
 
 
+def test_who_walks_by_in_one_photo_is_outvoted(table: Pixels, hole: Holes) -> None:
+    views = [table.copy() for _ in range(3)]
+    for view, x in zip(views, (360, 400, 40), strict=True):
+        view[190:270, x : x + 25] = (0, 255, 0)
+    whole, _ = painted(table, hole, found(table, hole, *views))
+    walkers = np.any([(view != table).any(2) for view in views], axis=0) & hole
+    assert off(whole, table, walkers) < 4
+
+
 def test_a_caption_is_no_place(table: Pixels, hole: Holes) -> None:
     photos: Any = data
     face, cat = table.copy(), pixels(cv2.resize(photos.chelsea(), (600, 400)))

@@ -310,7 +310,8 @@ class Inpainter:
         places: list[Place] = []
         if self._ours and self.k and self._similar and any(map(_may_be_copied, squares)):
             wholes = self._similar.whole(photo)
-            places = find_places(photo, hole, wholes, self._finder, self.k)
+            given = canvas.as_given()
+            places = find_places(photo, hole, given, wholes, self._finder, self.k)
             squares = [_copied(square, places) for square in squares]
         barred = np.zeros_like(hole)
         if any(square.copied for square in squares):

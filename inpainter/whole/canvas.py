@@ -46,10 +46,11 @@ class Canvas:
 
     def as_bytes(self) -> Pixels:
         """The pixels as uint8."""
-        if self.pixels.dtype == np.uint8:
-            return np.asarray(self.pixels, np.uint8)
-        scaled = self.pixels.astype(np.float32) * (255 / self.white)
-        return np.asarray(np.rint(scaled), np.uint8)
+        return _as_bytes(self.pixels)
+
+    def as_given(self) -> Pixels:
+        """The same with what stood in the hole."""
+        return _as_bytes(upright(to_rgb(self.source.stored), self.source.orientation))
 
     def rng(self, seed: int) -> np.random.Generator:
         """Random numbers that depend on the seed and on what is known of the photo alone."""
@@ -97,6 +98,13 @@ def open_canvas(photo: Photo, mask: Mask, *, black_holes: bool = False, grow: in
             f"{name}the mask{grown} covers the whole photo: there is nothing to paint from"
         )
     return Canvas(source, _filled(pixels, hole), hole, hole.copy())
+
+
+def _as_bytes(pixels: NDArray[Any]) -> Pixels:
+    if pixels.dtype == np.uint8:
+        return np.asarray(pixels, np.uint8)
+    scaled = pixels.astype(np.float32) * (255 / white_of(pixels.dtype))
+    return np.asarray(np.rint(scaled), np.uint8)
 
 
 def _wider(hole: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:

@@ -21,7 +21,7 @@ from .each import for_each
 from .find_faces import FaceFinder, people
 from .frames import Floats, Frame, reduced
 from .points import Plane, Points, Seen, plane_of, points_of, same_points, unit_of
-from .views import Holes, Laid, blurred, resized
+from .views import Holes, Laid, resized
 
 _logger = logging.getLogger(__name__)
 
@@ -39,13 +39,16 @@ _GAIN: Final = 2.0
 _SAMPLES: Final = 100_000  # pixels tell it
 _FINE: Final = 1.5  # pixels: what is smoother is light, not sharpness
 _FAINT: Final = 1e-6
-_STILL: Final = 0.002  # sides of a photo: another view is moved by more
+_STILL: Final = 0.002  # sides of a photo: of its copies, cropped and scaled, none is further off
 _CELLS: Final = 48  # along a photo: their brightness
 _MOSTLY: Final = 0.5
 _ALIKE: Final = 0.7  # correlates so: 0.81 and more in 29 of 30 pairs, 0.51 with the same caption
-_JPEG: Final = 2.0  # pixels: its blocks are blurred away,
-_NEARLY_ALL: Final = 0.995  # and this share of a photo that was stored again
-_STORED: Final = 25.0  # is not so far off, of 255: measured are 14 at quality 30, and 5 at 80
+_BLURRED: Final = 2.0  # pixels: blocks of JPEG, and edges that lie a little beside,
+_RIM: Final = 9  # so wide,
+_CURVE: Final = 3  # and a curve of light of this degree do not tell photos apart:
+_NEARLY_ALL: Final = 0.995  # this share of a copy
+_SAME: Final = 45.0  # is not so far off, of 255: 33 at most, where its light or size was changed;
+# frames of a film by a camera that stands are 112 off, and an undamaged copy in the hole 113
 
 
 class Whole(NamedTuple):
@@ -55,13 +58,15 @@ class Whole(NamedTuple):
         number: what it is called: its id.
         score: how similar the photos are, NaN if nobody asked.
         read: reads it: uint8 RGB (h, w, 3).
-        chosen: whether somebody chose it; else it may be the very photo that is to be painted.
+        chosen: whether somebody chose it, who is told if it cannot be used.
+        name: what to call it then.
     """
 
     number: int
     score: float
     read: Callable[[], Pixels]
     chosen: bool = False
+    name: str = "a reference"
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,13 +153,19 @@ class Place:
 
 
 def find_places(
-    photo: Pixels, hole: Holes, wholes: Sequence[Whole], finder: FaceFinder, most: int
+    photo: Pixels,
+    hole: Holes,
+    given: Pixels,
+    wholes: Sequence[Whole],
+    finder: FaceFinder,
+    most: int,
 ) -> list[Place]:
     """Those of some photos that show the place which a photo shows.
 
     Args:
-        photo: uint8 RGB (H, W, 3).
+        photo: uint8 RGB (H, W, 3), the hole filled somehow.
         hole: (H, W).
+        given: the photo with what stood in the hole, by which copies of it are known.
         wholes: the photos.
         finder: finds the people in them, who are not to be borrowed.
         most: how many to keep.
@@ -168,14 +179,14 @@ def find_places(
     seen = points_of(photo, hole)
 
     def find(whole: Whole) -> tuple[int, Place] | None:
-        return _found(photo, hole, seen, whole, finder)
+        return _found(photo, hole, given, seen, whole, finder)
 
     found = [one for one in for_each(find, [(whole,) for whole in wholes]) if one]
     return [place for _, place in sorted(found, key=lambda one: -one[0])[:most]]
 
 
 def _found(
-    photo: Pixels, hole: Holes, seen: Seen, whole: Whole, finder: FaceFinder
+    photo: Pixels, hole: Holes, given: Pixels, seen: Seen, whole: Whole, finder: FaceFinder
 ) -> tuple[int, Place] | None:
     """How many points agree that a photo shows the same place, and how it does."""
     try:
@@ -191,7 +202,13 @@ def _found(
     length = _length(plane, there)
     if np.count_nonzero(agreed) < _SURE or not 1 / _ZOOM < length < _ZOOM:
         return None
-    if not (whole.chosen or _is_another(photo, hole, other, plane)):
+    if _is_copy(given, hole, other, plane, length):
+        if whole.chosen:
+            _logger.warning(
+                "%s: expected another photo, found a copy of the one that is painted: it shows "
+                "what is to go, and nothing is borrowed from it",
+                whole.name,
+            )
         return None
     barred = people(other, nowhere, finder)
     small, barred, scale = reduced(other, barred, _SHARPER * length)
@@ -231,20 +248,34 @@ def _length(plane: Plane, there: Points) -> float:
     return math.sqrt(max(0.0, float(np.linalg.det([right - first, below - first]))))
 
 
-def _is_another(photo: Pixels, hole: Holes, other: Pixels, plane: Plane) -> bool:
-    """Whether two photos of a place are not one that was stored twice, with the same damage."""
+def _is_copy(photo: Pixels, hole: Holes, other: Pixels, plane: Plane, length: float) -> bool:
+    """Whether two photos are one, cropped, scaled, turned or in other light, its hole included.
+
+    An undamaged copy of a photo differs in the hole, another view of a place elsewhere.
+    """
     height, width = hole.shape
     corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], np.float32)
-    theirs = corners * np.divide(other.shape[1::-1], (width, height)).astype(np.float32)
-    off = cv2.perspectiveTransform(theirs[None], plane)[0] - corners
-    if np.abs(off).max() > _STILL * max(height, width):
-        return True
-    scale = min(1 / unit_of(hole.shape), other.shape[0] / height)
-    small, holes, _ = reduced(photo, hole, scale)
-    again = cv2.resize(other, holes.shape[::-1], interpolation=cv2.INTER_AREA)
-    one, two = (blurred(part.astype(np.float32), ~holes, _JPEG) for part in (small, again))
-    apart = np.quantile(np.abs(one - two).max(2)[~holes], _NEARLY_ALL)
-    return bool(apart > _STORED)
+    theirs = cv2.perspectiveTransform(corners[None], np.linalg.inv(plane))[0]
+    here, there = ((part - part.mean(0)) @ np.array([1, 1j]) for part in (corners, theirs))
+    turned = np.vdot(there, here) / np.vdot(there, there)
+    if np.abs(turned * there - here).max() > _STILL * max(height, width):
+        return False
+    small, holes, scale = reduced(photo, hole, 1 / unit_of(hole.shape))
+    again, _, less = reduced(other, np.zeros(other.shape[:2], np.bool_), length * scale)
+    matrix = np.diag([scale, scale, 1]) @ plane @ np.diag([1 / less, 1 / less, 1])
+    one, two = (cv2.cvtColor(part, cv2.COLOR_RGB2GRAY) for part in (small, again))
+    two = cv2.warpPerspective(two, matrix, holes.shape[::-1])
+    there = cv2.warpPerspective(np.ones_like(again[..., 0]), matrix, holes.shape[::-1])
+    soft = [cv2.GaussianBlur(part.astype(np.float32), (0, 0), _BLURRED) for part in (one, two)]
+    rim = np.ones((_RIM, _RIM), np.uint8)
+    shown = cv2.erode(there, rim, borderValue=0) > 0
+    known = shown & ~(cv2.dilate(holes.view(np.uint8), rim) > 0)
+    if not (known.any() and (shown & holes).any()):
+        return False
+    levels = soft[1][known]
+    curve = np.polynomial.Polynomial.fit(levels, soft[0][known], _CURVE)
+    off = np.abs(curve(soft[1].clip(levels.min(), levels.max())) - soft[0])
+    return all(np.quantile(off[part], _NEARLY_ALL) < _SAME for part in (known, shown & holes))
 
 
 def _to(box: Box) -> Plane:

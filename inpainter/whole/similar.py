@@ -190,7 +190,7 @@ class Chosen:
         for number, (path, _) in enumerate(self._faces):
             firsts.setdefault(path, number)
         return [
-            Whole(number, nan, partial(decode, path), chosen=True)
+            Whole(number, nan, partial(decode, path), chosen=True, name=str(path))
             for path, number in firsts.items()
         ]
 

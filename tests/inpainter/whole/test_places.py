@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -27,7 +28,7 @@ def pixels(photo: Any) -> Pixels:  # noqa: ANN401 - scikit-image has no types
 def found(photo: Pixels, hole: Holes, *others: Pixels, chosen: bool = False) -> list[Place]:
     wholes = [Whole(number, NAN, other.copy, chosen) for number, other in enumerate(others)]
     known = np.where(hole[..., None], np.uint8(128), photo)
-    return find_places(known, hole, wholes, Told(), most=3)
+    return find_places(known, hole, known, wholes, Told(), most=3)
 
 
 def painted(photo: Pixels, hole: Holes, places: list[Place]) -> tuple[Pixels, list[Place]]:
@@ -72,12 +73,27 @@ def test_the_surest_photos_of_a_place_are_kept(table: Pixels, beside: Pixels, ho
     assert {place.number for place in places} == {0, 2, 3}
 
 
-def test_the_photo_itself_stored_twice_is_not_borrowed_from(table: Pixels, hole: Holes) -> None:
-    _, stored = cv2.imencode(".jpg", table, [cv2.IMWRITE_JPEG_QUALITY, 80])
-    smaller = pixels(cv2.resize(np.asarray(cv2.imdecode(stored, cv2.IMREAD_COLOR)), (480, 320)))
-    assert found(table, hole, table, smaller) == []
-    assert len(found(table, hole, table, smaller, chosen=True)) == 2  # who chose it knows
-    later = table.copy()
+def copies(photo: Pixels) -> Iterator[Pixels]:
+    """The same photo, as albums have it."""
+    _, stored = cv2.imencode(".jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, 80])
+    decoded = np.asarray(cv2.imdecode(stored, cv2.IMREAD_COLOR), np.uint8)
+    yield photo
+    yield pixels(cv2.resize(decoded, (400, 267), interpolation=cv2.INTER_AREA))
+    yield pixels((decoded[10:380, 20:590] * 1.2).clip(0, 255))
+    yield pixels(photo.mean(2))
+
+
+def test_a_copy_of_the_photo_is_not_borrowed_from_but_an_undamaged_one_is(
+    table: Pixels, hole: Holes, caplog: pytest.LogCaptureFixture
+) -> None:
+    damaged = np.where(hole[..., None], np.uint8(128), table)
+    assert found(table, hole, *copies(damaged)) == []
+    assert caplog.messages == []
+    assert found(table, hole, *copies(damaged), chosen=True) == []
+    assert len(caplog.messages) == 4
+    assert all(told.startswith("a reference: expected another photo") for told in caplog.messages)
+    assert len(found(table, hole, *[*copies(table)][:3])) == 3
+    later = damaged.copy()
     later[300:360, 40:100] = 240  # the camera stood still, and somebody had passed by
     assert len(found(table, hole, later)) == 1
 
@@ -87,12 +103,12 @@ def test_nobody_in_the_other_photo_is_borrowed(table: Pixels, beside: Pixels, ho
     whole = Whole(0, NAN, beside.copy)
     for corner, side, borrowed in ((0.6 + 0.3j, 0.3, False), (0.05 + 0.05j, 0.1, True)):
         somebody = Told(Frame(corner, side + 0j))
-        (place,) = find_places(known, hole, [whole], somebody, most=3)
+        (place,) = find_places(known, hole, known, [whole], somebody, most=3)
         _, used = painted(table, hole, [place])
         assert 0 < place.open.mean() < 1
         assert bool(used) == borrowed
     everybody = Told(Frame(-0.2 - 0.2j, 1.4 + 0j))
-    assert find_places(known, hole, [whole], everybody, most=3) == []
+    assert find_places(known, hole, known, [whole], everybody, most=3) == []
 
 
 def test_who_walks_by_in_one_photo_is_outvoted(table: Pixels, hole: Holes) -> None:

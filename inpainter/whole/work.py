@@ -16,7 +16,7 @@ from ...data.tensors import to_images
 from ..losses import composite
 from .canvas import Canvas
 from .copying import paste_copies
-from .frames import Floats, Frame, cut_hole
+from .frames import Floats, Frame, cut, cut_hole
 from .moments import same_moment, shown_then
 from .paste import match_border, paste, paste_smooth
 from .places import Place
@@ -157,11 +157,12 @@ class Work:
         picture, hole = seen
         known, missing = picture.permute(1, 2, 0).contiguous().numpy(), hole[0].numpy() > 0
         others = [self._toned(one).permute(1, 2, 0).numpy() for one in painted.neighbors]
-        moment = same_moment(known, missing, others)
+        frame, small = self.squares[turn].frame, len(missing)
+        given = cut(self.canvas.as_given(), frame, small) / np.float32(255)
+        moment = same_moment(known, missing, others, given)
         other = portrait(int(painted.ids[moment.number])) if moment else None
         if moment is None or other is None or (not self._tone and _has_tone(other)):
             return None
-        frame, small = self.squares[turn].frame, len(missing)
         size = min(max(small, round(_FINER * abs(frame.side))), _LARGEST)
         known = self._shown.cut(frame, size).clip(0, 1)
         missing = cut_hole(self._unknown(turn), frame, size)

@@ -111,8 +111,9 @@ def test_a_photo_without_colours_gets_none(folder: Path, hole: NDArray[np.bool_]
 
 
 def test_a_photo_with_colours_takes_nothing_of_one_without(
-    folder: Path, tmp_path: Path, hole: NDArray[np.bool_]
+    folder: Path, tmp_path: Path, hole: NDArray[np.bool_], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("simpaint.inpainter.pipeline.default_finder", lambda: Told(WHOLE))
     photo = decode(folder / "photo.png")
     Image.fromarray(later(photo)).convert("L").save(tmp_path / "later.png")
     references = [tmp_path / "later.png"]
@@ -121,8 +122,9 @@ def test_a_photo_with_colours_takes_nothing_of_one_without(
 
 
 def test_the_photo_itself_does_not_bring_back_what_is_to_go(
-    folder: Path, tmp_path: Path, hole: NDArray[np.bool_]
+    folder: Path, tmp_path: Path, hole: NDArray[np.bool_], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("simpaint.inpainter.pipeline.default_finder", lambda: Told(WHOLE))
     torn = decode(folder / "photo.png")
     torn[70:110, 45:75] = (250, 30, 30)
     for number, copy in enumerate((torn, later(torn))):

@@ -61,6 +61,9 @@ _SURE: Final = 5.0
 _LIKELY: Final = 1.0
 # Of a person, in the face's frame: corners of a box.
 _BODY: Final = np.array([-0.6 - 0.4j, 1.6 - 0.4j, 1.6 + 4j, -0.6 + 4j])
+# With arms and legs. In three photos of a place, each with somebody in it, half of him was left of
+# the narrower box; in a photo itself, the wider one would leave nothing to copy.
+_ALL_OF_IT: Final = np.array([-1 - 0.6j, 2 - 0.6j, 2 + 8j, -1 + 8j])
 _SQUARE: Final = 1.1  # a square photo's longer side over its shorter one, at most
 _SAME: Final = 0.6  # sides, between the centres of what is one face
 
@@ -276,20 +279,24 @@ def all_faces(photo: Pixels, finder: FaceFinder) -> list[Frame]:
     return [face.frame for face in _distinct(search(photo, nowhere, finder, _SCAN))]
 
 
-def people(photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder) -> NDArray[np.bool_]:
+def people(
+    photo: Pixels, hole: NDArray[np.bool_], finder: FaceFinder, *, widely: bool = False
+) -> NDArray[np.bool_]:
     """Where people are, roughly: their faces, and what is beside and below.
 
     Args:
         photo: uint8 RGB (H, W, 3), the hole filled somehow.
         hole: (H, W).
         finder: the detector.
+        widely: small ones too, and all of them.
 
     Returns:
         (H, W); of those who face the camera only.
     """
     there = np.zeros(hole.shape, np.uint8)
-    for face in _distinct(search(photo, hole, finder)):
-        corners = face.frame.corner + face.frame.side * _BODY
+    look, body = (_SCAN, _ALL_OF_IT) if widely else (_GAZE, _BODY)
+    for face in _distinct(search(photo, hole, finder, look)):
+        corners = face.frame.corner + face.frame.side * body
         polygon = np.stack([corners.real, corners.imag], 1).round().astype(np.int32)
         cv2.fillConvexPoly(there, polygon, 1)
     return there.view(np.bool_)

@@ -210,7 +210,7 @@ def _found(
                 whole.name,
             )
         return None
-    barred = people(other, nowhere, finder)
+    barred = people(other, nowhere, finder, widely=True)
     small, barred, scale = reduced(other, barred, _SHARPER * length)
     barred[:_EDGE] = barred[-_EDGE:] = barred[:, :_EDGE] = barred[:, -_EDGE:] = True
     there = np.asarray((there + 0.5) * scale - 0.5, np.float32)

@@ -223,3 +223,13 @@ def test_people_are_where_their_faces_are_and_below() -> None:
     for row, column in ((90, 300), (390, 180), (100, 495), (255, 560)):
         assert not there[row, column]
     assert not people(photo, nowhere, Told()).any()
+
+
+def test_people_are_looked_for_widely_in_another_photo() -> None:
+    photo, nowhere = np.zeros((900, 1200, 3), np.uint8), np.zeros((900, 1200), np.bool_)
+    finder = Told(Frame(0.4 + 0.1j, 0.05 + 0j))
+    there = people(photo, nowhere, finder, widely=True)
+    assert there[580, 500]  # the feet
+    assert there[200, 425]  # an elbow
+    assert not there[200, 300]
+    assert max(finder.seen[-1].shape) == 1000

@@ -21,6 +21,7 @@ from .each import for_each
 from .find_faces import FaceFinder, people
 from .frames import Floats, Frame, reduced
 from .points import Plane, Points, Seen, plane_of, points_of, same_points, unit_of
+from .tone import tone_of
 from .views import Holes, Laid, resized
 
 _logger = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ _LIGHT: Final = 0.02  # of white: less spread than that tells nothing
 _GAIN: Final = 2.0
 _SAMPLES: Final = 100_000  # pixels tell it
 _FINE: Final = 1.5  # pixels: what is smoother is light, not sharpness
+_COLOURS: Final = 4.0  # pixels: colours are not so sharp as brightness
 _FAINT: Final = 1e-6
 _STILL: Final = 0.002  # sides of a photo: of its copies, cropped and scaled, none is further off
 _CELLS: Final = 48  # along a photo: their brightness
@@ -82,6 +84,7 @@ class Place:
         there: (n, 2), and where the same stand in this one.
         plane: the homography of most of these points.
         unit: pixels of the photo that has the hole, in one of those in which points are found.
+        grey: whether it has no colours, which are then those around the hole.
     """
 
     number: int
@@ -92,6 +95,7 @@ class Place:
     there: Points
     plane: Plane
     unit: float
+    grey: bool = False
 
     def over(self, photo: Floats, known: Holes, box: Box, hole: Box) -> Iterator[Laid]:
         """What it shows in a box of the photo, in the photo's light, by each plane.
@@ -102,11 +106,14 @@ class Place:
             box: of the whole photo.
             hole: where in the whole photo the hole is; points around it tell the planes.
         """
-        detail = _detail(photo)
+        detail, enlarged = _detail(photo), _length(self.plane, self.there)
         for plane in self._planes(hole):
             matrix = _to(box) @ plane
             moved = np.asarray(self._moved(matrix, known.shape), np.float32) / np.float32(255)
-            yield _lit(Laid(moved, ~self._shown(matrix, known.shape)), photo, detail, known)
+            if self.grey:
+                moved = _coloured(moved, photo)
+            laid = Laid(moved, ~self._shown(matrix, known.shape))
+            yield _lit(laid, photo, detail, known, max(1.0, min(_GAIN, _GAIN / enlarged)))
 
     def shown(self, box: Box) -> Holes:
         """Which pixels of a box of the photo it shows (h, w), by the plane of most points."""
@@ -215,7 +222,17 @@ def _found(
     barred[:_EDGE] = barred[-_EDGE:] = barred[:, :_EDGE] = barred[:, -_EDGE:] = True
     there = np.asarray((there + 0.5) * scale - 0.5, np.float32)
     plane, agreed = plane_of(here, there, unit)
-    place = Place(whole.number, whole.score, small, ~barred, here, there, plane, unit)
+    place = Place(
+        whole.number,
+        whole.score,
+        small,
+        ~barred,
+        here,
+        there,
+        plane,
+        unit,
+        tone_of(other, 255, ~nowhere) is not None,
+    )
     return (int(agreed.sum()), place) if _alike(photo, hole, place) else None
 
 
@@ -287,8 +304,15 @@ def _detail(photo: Floats) -> Floats:
     return np.asarray(photo - cv2.GaussianBlur(photo, (0, 0), _FINE), np.float32)
 
 
-def _lit(laid: Laid, photo: Floats, wanted: Floats, known: Holes) -> Laid:
-    """The same in a photo's light, and as sharp.
+def _coloured(grey: Floats, photo: Floats) -> Floats:
+    """The brightness of one and the colours of the other, whose hole is filled smoothly."""
+    colours = photo - photo.mean(2, keepdims=True)
+    soft = cv2.GaussianBlur(colours, (0, 0), _COLOURS)
+    return np.asarray(grey.mean(2, keepdims=True) + soft, np.float32)
+
+
+def _lit(laid: Laid, photo: Floats, wanted: Floats, known: Holes, sharpest: float) -> Laid:
+    """The same in a photo's light, and as sharp, but no more than so many times sharper.
 
     In each channel it has the same quantiles where both are known, and then the same energy of
     detail: 25 pairs of views come from 0.73 of the truth's sharpness in a hole to 0.86 so.
@@ -303,5 +327,5 @@ def _lit(laid: Laid, photo: Floats, wanted: Floats, known: Holes) -> Laid:
     detail = _detail(lit)
     most = max(float(np.square(detail[both]).mean()), _FAINT)
     sharper = math.sqrt(float(np.square(wanted[both]).mean()) / most)
-    sharper = min(max(sharper, 1 / _GAIN), _GAIN)
+    sharper = min(max(sharper, 1 / _GAIN), sharpest)
     return laid._replace(photo=np.asarray(lit + (sharper - 1) * detail, np.float32))

@@ -186,6 +186,43 @@ def test_a_grey_photo_gets_no_colours(table: Pixels, beside: Pixels, hole: Holes
     assert off(whole, grey, hole) < 6
 
 
+def test_a_photo_without_colours_lends_its_brightness(
+    table: Pixels, beside: Pixels, hole: Holes
+) -> None:
+    alone, _ = painted(table, hole, [])
+    (coloured,) = found(table, hole, beside)
+    (grey,) = found(table, hole, pixels(beside.mean(2)))
+    assert grey.grey
+    assert not coloured.grey
+    box = slice(0, 400), slice(0, 600)
+    around = table.astype(np.float32) / 255
+    shown = next(grey.over(around, ~hole, box, (slice(140, 300), slice(340, 460)))).photo
+    truth = around - around.mean(2, keepdims=True)
+    assert (
+        np.abs(shown - shown.mean(2, keepdims=True) - truth).mean() < 0.03
+    )  # colours of the photo
+    whole, used = painted(table, hole, [grey])
+    assert len(used) == 1
+    assert off(pixels(whole.mean(2)), pixels(table.mean(2)), hole) < 8
+    assert off(whole, table, hole) < off(alone, table, hole)
+
+
+def test_a_small_photo_is_not_made_sharper_than_it_is(
+    table: Pixels, beside: Pixels, hole: Holes
+) -> None:
+    box = slice(0, 400), slice(0, 600)
+    photo = table.astype(np.float32) / 255
+    energy = []
+    for size in (1.0, 0.35):
+        other = pixels(cv2.resize(beside, None, fx=size, fy=size, interpolation=cv2.INTER_AREA))
+        (place,) = found(table, hole, other)
+        shown = next(place.over(photo, ~hole, box, (slice(140, 300), slice(340, 460)))).photo
+        plain = place._moved(place.plane, hole.shape) / 255
+        steps = [np.square(np.diff(one, axis=1)).mean() for one in (shown, plain)]
+        energy.append(steps[0] / steps[1])
+    assert energy[1] < 1.2 * energy[0]
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (3, 200), (40, 40)])
 def test_photos_without_points(table: Pixels, hole: Holes, shape: tuple[int, int]) -> None:
     blank = np.full((*shape, 3), 200, np.uint8)

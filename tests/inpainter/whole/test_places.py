@@ -195,12 +195,10 @@ def test_a_photo_without_colours_lends_its_brightness(
     assert grey.grey
     assert not coloured.grey
     box = slice(0, 400), slice(0, 600)
-    around = table.astype(np.float32) / 255
+    around = table / np.float32(255)
     shown = next(grey.over(around, ~hole, box, (slice(140, 300), slice(340, 460)))).photo
-    truth = around - around.mean(2, keepdims=True)
-    assert (
-        np.abs(shown - shown.mean(2, keepdims=True) - truth).mean() < 0.03
-    )  # colours of the photo
+    ours, theirs = (one - one.mean(2, keepdims=True) for one in (shown, around))
+    assert np.abs(ours - theirs).mean() < 0.03
     whole, used = painted(table, hole, [grey])
     assert len(used) == 1
     assert off(pixels(whole.mean(2)), pixels(table.mean(2)), hole) < 8
@@ -211,7 +209,7 @@ def test_a_small_photo_is_not_made_sharper_than_it_is(
     table: Pixels, beside: Pixels, hole: Holes
 ) -> None:
     box = slice(0, 400), slice(0, 600)
-    photo = table.astype(np.float32) / 255
+    photo = table / np.float32(255)
     energy = []
     for size in (1.0, 0.35):
         other = pixels(cv2.resize(beside, None, fx=size, fy=size, interpolation=cv2.INTER_AREA))

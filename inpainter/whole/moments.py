@@ -64,8 +64,8 @@ def same_moment(
         others: (S, S, 3) each, faces in the same frame.
         given: (S, S, 3), the picture with what is to go, by which copies of it are known.
     """
-    near = _near(hole, _BESIDE)
-    sure, around = _face(len(hole)) & ~near, _near(hole, _AROUND) & ~near
+    beside = near(hole)
+    sure, around = _face(len(hole)) & ~beside, near(hole, _AROUND) & ~beside
     if sure.sum() < _SEEN * _face(len(hole)).sum():
         return None
     best, found = _SAME, None
@@ -99,6 +99,13 @@ def shown_then(moment: Moment, picture: Floats, hole: Holes, other: Floats) -> F
     flow = _followed(small, small_hole, _sized(theirs, side), _scaled(moment.flow, side))
     flow = _scaled(_extended(flow, small_hole), size)
     return _lit(_moved(theirs, flow), picture, ~hole)
+
+
+def near(hole: Holes, share: float = _BESIDE) -> Holes:
+    """A hole (S, S), and so much of the square's side around it, where it may leave a stain."""
+    reach = 2 * round(share * len(hole)) + 1
+    wider = cv2.dilate(hole.view(np.uint8), np.ones((reach, reach), np.uint8))
+    return np.asarray(wider, np.uint8).view(np.bool_)
 
 
 def _followed(picture: Floats, hole: Holes, other: Floats, flow: Floats) -> Floats:
@@ -154,13 +161,6 @@ def _face(size: int) -> Holes:
     (x, y), (width, height) = _FACE
     rows, columns = ((axis + 0.5) / size for axis in np.ogrid[:size, :size])
     return np.asarray(((columns - x) / width) ** 2 + ((rows - y) / height) ** 2 < 1)
-
-
-def _near(hole: Holes, share: float) -> Holes:
-    """A hole, and so much of the square's side around it."""
-    reach = 2 * round(share * len(hole)) + 1
-    near = cv2.dilate(hole.view(np.uint8), np.ones((reach, reach), np.uint8))
-    return np.asarray(near, np.uint8).view(np.bool_)
 
 
 def _greys(picture: Floats, moved: Floats) -> Floats:

@@ -17,7 +17,7 @@ from ..losses import composite
 from .canvas import Canvas
 from .copying import paste_copies
 from .frames import Floats, Frame, cut, cut_hole
-from .moments import same_moment, shown_then
+from .moments import near, same_moment, shown_then
 from .paste import match_border, paste, paste_smooth
 from .places import Place
 from .quiet import Shown
@@ -165,7 +165,7 @@ class Work:
             return None
         size = min(max(small, round(_FINER * abs(frame.side))), _LARGEST)
         known = self._shown.cut(frame, size).clip(0, 1)
-        missing = cut_hole(self._unknown(turn), frame, size)
+        missing = near(cut_hole(self._unknown(turn), frame, size))
         face = self._toned(to_images(other[None])[0]).permute(1, 2, 0).numpy()
         shown = shown_then(moment, known, missing, face)
         self._settle(turn)

@@ -1,6 +1,7 @@
 """`simpaint inpaint`: photos with holes in, whole photos out."""
 
 import json
+import logging
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from ..inpainter.pipeline import Inpainter
     from ..inpainter.whole.folders import Report
     from ..inpainter.whole.work import Result
+
+_logger = logging.getLogger(__name__)
 
 _path = click.Path(path_type=Path)
 _SHOWN = 9  # photos that were borrowed from
@@ -134,6 +137,7 @@ def inpaint(photo: Path, mask: Path, out: Path, **options: Any) -> None:  # noqa
                 progress=progress,
             )
         _say_result(inpainter, photo, out, result, as_json=options["as_json"])
+        _say_useless(inpainter)
         return
     since = claim(out, _painting(options, inpainter), overwrite=options["overwrite"])
     with progress_bar("Painting", "photos") as progress:
@@ -146,6 +150,7 @@ def inpaint(photo: Path, mask: Path, out: Path, **options: Any) -> None:  # noqa
             since=since,
             progress=progress,
         )
+    _say_useless(inpainter)
     _say_report(out, report, as_json=options["as_json"])
 
 
@@ -218,11 +223,22 @@ def _say_result(
         score = neighbor["score"]
         borrowed.setdefault(neighbor["path"], []).append(-1 if score is None else score)
     most = sorted(borrowed.items(), key=lambda item: (-len(item[1]), -max(item[1])))
+    same = {n["path"] for square in squares if square["moved"] for n in square["neighbors"]}
     for path, found in most[:_SHOWN]:
         score = f"  {max(found):.4f}" if max(found) > -1 else ""
-        click.echo(f"from{score}  {path}" + f", {_squares(len(found))}" * (len(squares) > 1))
+        told = ", the same place or moment" * (path in same) + f", {_squares(len(found))}" * (
+            len(squares) > 1
+        )
+        click.echo(f"from{score}  {path}{told}")
     if len(most) > _SHOWN:
         click.echo(f"and from {len(most) - _SHOWN} more (--json names all)")
+
+
+def _say_useless(inpainter: "Inpainter") -> None:
+    for path in inpainter.useless():
+        _logger.warning(
+            "%s: no face was found in it, nor the place of a photo that was painted", path
+        )
 
 
 def _squares(count: int) -> str:

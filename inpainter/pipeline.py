@@ -88,6 +88,7 @@ class Inpainter:
         # Sim-K does not look at a coarse picture, and paints all alone, as in the paper.
         self._ours = isinstance(network, CopyUNet)
         self._portrait = similar.portrait if similar and self._ours else None
+        self._shown: set[int] = set()  # the same place as a photo that was painted
         self.size, self.seed = size, seed
 
     @classmethod
@@ -126,7 +127,8 @@ class Inpainter:
             moved: where the database's photos are now, if they were moved since it was built.
 
         Raises:
-            InputError: there is nothing to borrow K photos from, or both a database and references;
+            InputError: there is nothing to borrow K photos from, or both a database and references,
+                or one of them for K = 0;
                 `moved` without a database, or `auxiliary` for K = 0; or size or seed is out of
                 range.
             WeightsError: a network cannot be read.
@@ -153,6 +155,8 @@ class Inpainter:
             k = min(USUAL_K, there)
         k = neighbors_of(last, k)
         expect_beside("--auxiliary", auxiliary != "database", k, "similar photos, -k,")
+        expect_beside("--reference", references, k, "a -k of 1 or more")
+        expect_beside("--database", database, k, "a -k of 1 or more")
         similar: Similar | None = None
         if k and auxiliary == "noise":
             similar = Noise(k)
@@ -302,6 +306,12 @@ class Inpainter:
         names = iter(self._similar.names(used) if self._similar else [])
         return [next(names) if number >= 0 else "" for number in flat]
 
+    def useless(self) -> list[str]:
+        """Reference photos without a face, that show the place of no photo painted so far."""
+        if not isinstance(self._similar, Chosen):
+            return []
+        return self._similar.names(sorted(self._similar.faceless - self._shown))
+
     def _begin(self, canvas: Canvas, *, pictures: bool) -> "Work":
         """Find the faces at the holes, and plan the squares."""
         photo, hole = canvas.as_bytes(), canvas.hole
@@ -312,6 +322,7 @@ class Inpainter:
             wholes = self._similar.whole(photo)
             given = canvas.as_given()
             places = find_places(photo, hole, given, wholes, self._finder, self.k)
+            self._shown.update(place.number for place in places)
             squares = [_copied(square, places) for square in squares]
         barred = np.zeros_like(hole)
         if any(square.copied for square in squares):

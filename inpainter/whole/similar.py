@@ -1,6 +1,5 @@
 """What Sim-K borrows from: a database's photos, the user's own, or, to compare with, anything."""
 
-import logging
 from collections.abc import Sequence
 from functools import partial
 from math import nan
@@ -24,8 +23,6 @@ from .find_faces import FaceFinder, all_faces
 from .frames import Frame
 from .places import Whole
 from .portraits import SMALLEST, portrait
-
-_logger = logging.getLogger(__name__)
 
 Auxiliary = Literal["database", "random", "noise"]
 
@@ -142,7 +139,11 @@ class Noise:
 
 
 class Chosen:
-    """Photos of the user's choice: their faces, the most similar first; ids count these from 0."""
+    """Photos of the user's choice: their faces, the most similar first; ids count these from 0.
+
+    Attributes:
+        faceless: ids of those in which no face was found.
+    """
 
     def __init__(
         self,
@@ -171,9 +172,10 @@ class Chosen:
         self._faces: list[tuple[Path, Frame | None]] = []
         for path in paths:
             photo = decode(path)
-            frames: Sequence[Frame | None] = _faces(path, photo, finder)
+            frames = _faces(photo, finder)
             squares += [_cut(photo, frame, size) for frame in frames]
             self._faces += [(path, frame) for frame in frames]
+        self.faceless = {i for i, (_, frame) in enumerate(self._faces) if frame is None}
         self._photos = to_images(np.stack(squares))  # (n, 3, S, S)
         self._descriptor, self._k = descriptor, k
         self._vectors = torch.from_numpy(describe_pictures(descriptor, self._photos))  # (n, d)
@@ -235,17 +237,10 @@ def from_database(
     return MostSimilar(database, Retriever(database, descriptor, k, size))
 
 
-def _faces(path: Path, photo: Pixels, finder: FaceFinder) -> Sequence[Frame | None]:
+def _faces(photo: Pixels, finder: FaceFinder) -> Sequence[Frame | None]:
     """The faces of a reference; small ones only where there is no other; None is its middle."""
     faces = all_faces(photo, finder)
-    if not faces:
-        _logger.warning(
-            "%s: no face was found: something is borrowed only where it shows the same place, or "
-            "of the square in its middle",
-            path,
-        )
-        return [None]
-    return [face for face in faces if abs(face.side) >= SMALLEST] or faces[:1]
+    return [face for face in faces if abs(face.side) >= SMALLEST] or faces[:1] or [None]
 
 
 def _cut(photo: Pixels, frame: Frame | None, size: int) -> Pixels:

@@ -133,6 +133,17 @@ def test_bad_input_is_one_line(
     assert not (work / "o.png").exists()
 
 
+@pytest.mark.parametrize("option", ["--reference", "--database"])
+def test_what_would_be_borrowed_from_is_refused_where_nothing_is(
+    folder: Path, work: Path, option: str
+) -> None:
+    given = folder / "faces" / "2.png" if option == "--reference" else folder / "db"
+    out = run(folder, work / "photo.jpg", "--mask", work / "mask.png", "--out", work / "o.png",
+              option, given, k=0)  # fmt: skip
+    assert out.exit_code == 2
+    assert out.stderr == f"Error: {option}: expected a -k of 1 or more beside it, found none\n"
+
+
 def test_a_network_with_another_k_is_refused(folder: Path, work: Path) -> None:
     out = run(folder, work / "photo.jpg", "--mask", work / "mask.png", "--out", work / "o.png",
               "--database", folder / "db", "-k", 3)  # fmt: skip

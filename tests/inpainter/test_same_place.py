@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from numpy.typing import NDArray
 
+from simpaint.cli import main
 from simpaint.data.drawn_faces import drawn_face
 from simpaint.data.images import Pixels, write_mask, write_png
 from simpaint.errors import ImageError
@@ -90,7 +92,9 @@ def test_a_photo_that_is_gone_is_left_out(
 
 def test_a_reference_may_show_the_place(folder: Path, table: Pixels, hole: Holes) -> None:
     inpainter = load(folder, references=folder / "album" / "beside.png")
+    assert len(inpainter.useless()) == 1
     result = inpainter(table, hole)
+    assert inpainter.useless() == []
     assert off(result.photo, table, hole) < 5
     assert result.ids.tolist() == [[0]]
     assert result.scores.isnan().all()
@@ -122,3 +126,19 @@ def test_a_line_is_filled_so_too_but_not_across_a_face(folder: Path, table: Pixe
     assert any(faces)
     for face, moved in zip(faces, result.moved.tolist(), strict=True):
         assert moved != face or not face
+
+
+def test_what_a_reference_was_good_for_is_told(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    album = folder / "album"
+    given = ["--reference", album / "beside.png", "--reference", album / "itself.png"]
+    networks = ["--coarse", folder / "pconv.safetensors", "--network", folder / "ours.safetensors"]
+    whole, mask = ["--out", tmp_path / "o.png"], ["--mask", folder / "mask.png"]
+    options = map(str, [folder / "photo.png", *mask, *whole, *networks, *given, "--device", "cpu"])
+    out = CliRunner().invoke(main, ["inpaint", *options])
+    assert f"from  {album / 'beside.png'}, the same place or moment\n" in out.stdout
+    told = [record.getMessage() for record in caplog.records]
+    useless = "no face was found in it, nor the place of a photo that was painted"
+    assert told[-1] == f"{album / 'itself.png'}: {useless}"
+    assert not any(line.startswith(str(album / "beside.png")) for line in told)

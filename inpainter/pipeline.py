@@ -31,6 +31,7 @@ from .painters import (
     paint_last,
 )
 from .whole.canvas import Canvas, Mask, Photo, open_canvas
+from .whole.copying import has_copies
 from .whole.each import for_each
 from .whole.find_faces import FaceFinder, default_finder, find_faces, people
 from .whole.places import Place, find_places
@@ -327,6 +328,8 @@ class Inpainter:
         barred = np.zeros_like(hole)
         if any(square.copied for square in squares):
             barred = people(photo, hole, self._finder)
+        if not places:
+            squares = [s._replace(copied=s.copied and has_copies(s, hole, barred)) for s in squares]
         return Work(canvas, squares, barred, places, canvas.rng(self.seed), pictures=pictures)
 
 

@@ -37,6 +37,7 @@ _THICK: Final = 48  # pixels: where a hole is thicker, copies are chosen at a re
 _FINE: Final = 192  # pixels: where it is thicker, seams are drawn and copies blended so
 _REACH: Final = 2  # thicknesses around the hole are looked at, but as many pixels at the least:
 _LEAST_REACH: Final = 48  # reduced
+_ENOUGH: Final = 0.1  # of what is there may be copied; else smooth colours would be left
 _PICTURES: Final = 20
 _LEAST: Final = 1 / 3  # of the hole's thickness: shorter offsets show the hole itself
 _SEEN: Final = 0.3  # of the hole must a picture show
@@ -59,6 +60,19 @@ _SIDES: Final = ((1, 0), (0, 1), (-1, 0), (0, -1))
 _POINTS: Final = 100_000  # of the rim, times tries, tell where exactly a copy belongs
 _FEWEST: Final = 50
 _SQUARE: Final = np.ones((3, 3), np.uint8)
+
+
+def has_copies(square: Square, hole: Holes, barred: Holes) -> bool:
+    """Whether enough is around a square that may be copied, in a photo with a hole (H, W)."""
+    around = _around(square, hole.shape)
+    known = ~hole[around]
+    return bool((known & ~barred[around]).sum() > _ENOUGH * known.sum())
+
+
+def _around(square: Square, shape: tuple[int, ...]) -> Box:
+    """What is looked at around a square."""
+    pad = max(_REACH * square.thick, _LEAST_REACH * max(1.0, square.thick / _THICK))
+    return wider(square.box, round(pad), shape)
 
 
 def paste_copies(
@@ -84,9 +98,7 @@ def paste_copies(
     Returns:
         those of which something was taken, most of the first.
     """
-    thick = square.thick
-    pad = round(max(_REACH * thick, _LEAST_REACH * max(1.0, thick / _THICK)))
-    around = wider(square.box, pad, unknown.shape)
+    thick, around = square.thick, _around(square, unknown.shape)
     inner = within(square.box, around)
     hole = np.zeros([part.stop - part.start for part in around], np.bool_)
     hole[inner] = square.own

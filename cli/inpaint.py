@@ -226,15 +226,15 @@ def _say_result(
     same = {n["path"] for square in squares if square["moved"] for n in square["neighbors"]}
     for path, found in most[:_SHOWN]:
         score = f"  {max(found):.4f}" if max(found) > -1 else ""
-        told = ", the same place or moment" * (path in same) + f", {_squares(len(found))}" * (
-            len(squares) > 1
-        )
+        told = ", the same place or moment" if path in same else ""
+        told += f", {_squares(len(found))}" if len(squares) > 1 else ""
         click.echo(f"from{score}  {path}{told}")
     if len(most) > _SHOWN:
         click.echo(f"and from {len(most) - _SHOWN} more (--json names all)")
 
 
 def _say_useless(inpainter: "Inpainter") -> None:
+    """Reference photos that nothing but their middle was borrowed from."""
     for path in inpainter.useless():
         _logger.warning(
             "%s: no face was found in it, nor the place of a photo that was painted", path

@@ -21,7 +21,7 @@ from .each import for_each
 from .find_faces import FaceFinder, people
 from .frames import Floats, Frame, reduced
 from .points import Plane, Points, Seen, plane_of, points_of, same_points, unit_of
-from .tone import tone_of
+from .tone import has_tone
 from .views import Holes, Laid, resized
 
 _logger = logging.getLogger(__name__)
@@ -231,7 +231,7 @@ def _found(
         there,
         plane,
         unit,
-        tone_of(other, 255, ~nowhere) is not None,
+        has_tone(other),
     )
     return (int(agreed.sum()), place) if _alike(photo, hole, place) else None
 

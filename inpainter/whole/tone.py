@@ -13,6 +13,8 @@ from numpy.polynomial.polynomial import polyvander
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...data.images import Pixels
+
 _SAMPLES: Final = 4000  # pixels, or up to four times as many; more only take time
 _FEWEST: Final = 64
 _COLOUR: Final = 0.009  # deviation from the tone, of white: more than compression makes is colour,
@@ -71,6 +73,11 @@ def tone_of(pixels: NDArray[Any], white: float, known: NDArray[np.bool_]) -> Ton
         if math.sqrt(distance[plain].mean()) > _STRICTER * limit:
             return None
     return Tone(curves, float(bright[plain].min()), float(bright[plain].max()))
+
+
+def has_tone(photo: Pixels) -> bool:
+    """Whether a photo without holes, uint8 RGB (H, W, 3), has no colours but those of its tone."""
+    return tone_of(photo, 255, np.ones(photo.shape[:2], np.bool_)) is not None
 
 
 def _sampled(pixels: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[Any]:

@@ -22,7 +22,7 @@ from .paste import match_border, paste, paste_smooth
 from .places import Place
 from .quiet import Shown
 from .squares import Square
-from .tone import tone_of
+from .tone import has_tone, tone_of
 
 Portrait: TypeAlias = Callable[[int], Pixels | None]
 """A borrowed photo's square by its id, as large as there is: see `Similar`."""
@@ -131,7 +131,7 @@ class Work:
         """
         picture, hole = seen
         if self._tone:
-            raw = self._toned(painted.raw)
+            raw = self._tone(painted.raw)
             painted = painted._replace(photos=composite(raw, picture, hole), raw=raw)
         square, canvas = self.squares[turn], self.canvas
         out, known = (part.permute(1, 2, 0).contiguous().numpy() for part in (painted.raw, picture))
@@ -161,7 +161,7 @@ class Work:
         given = cut(self.canvas.as_given(), frame, small) / np.float32(255)
         moment = same_moment(known, missing, others, given)
         other = portrait(int(painted.ids[moment.number])) if moment else None
-        if moment is None or other is None or (not self._tone and _has_tone(other)):
+        if moment is None or other is None or (not self._tone and has_tone(other)):
             return None
         size = min(max(small, round(_FINER * abs(frame.side))), _LARGEST)
         known = self._shown.cut(frame, size).clip(0, 1)
@@ -252,8 +252,3 @@ class Work:
             torch.tensor([square.copied for square in self.squares], dtype=torch.bool),
             tuple(square.frame for square in self.squares),
         )
-
-
-def _has_tone(photo: Pixels) -> bool:
-    """Whether a photo (h, w, 3) is without colours, which one with colours cannot take."""
-    return tone_of(photo, 255, np.ones(photo.shape[:2], np.bool_)) is not None

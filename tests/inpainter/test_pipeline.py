@@ -106,15 +106,6 @@ def test_people_are_not_copied_into_deep_holes(monkeypatch: pytest.MonkeyPatch) 
     assert not barred[:, 60:].any()
 
 
-def test_where_nothing_may_be_copied_networks_paint() -> None:
-    photo, hole = np.full((400, 400, 3), 99, np.uint8), np.zeros((400, 400), np.bool_)
-    hole[250:270, 180:220] = True
-    for side, moved in ((0.2, False), (0.02, True)):  # a large or a small person
-        face = Frame(complex(0.5 - side / 2, 0.1), side + 0j)
-        result = painter(face, network=tiny_copy)(photo, hole)
-        assert result.moved.tolist() == [moved]
-
-
 def test_paths_images_and_arrays_give_the_same(photo: Any, mask: Any, tmp_path: Path) -> None:
     write_png(tmp_path / "photo.png", photo)
     write_mask(tmp_path / "mask.png", mask)

@@ -19,7 +19,7 @@ from simpaint.inpainter.checkpoint import save
 from simpaint.inpainter.whole.frames import Frame, cut, cut_hole
 from simpaint.inpainter.whole.similar import Auxiliary
 
-from .tiny import Told, tiny_copy, write_networks
+from .tiny import Told, painter, tiny_copy, write_networks
 
 Holes = NDArray[np.bool_]
 
@@ -142,3 +142,12 @@ def test_what_a_reference_was_good_for_is_told(
     useless = "no face was found in it, nor the place of a photo that was painted"
     assert told[-1] == f"{album / 'itself.png'}: {useless}"
     assert not any(line.startswith(str(album / "beside.png")) for line in told)
+
+
+def test_where_nothing_may_be_copied_networks_paint() -> None:
+    photo, hole = np.full((400, 400, 3), 99, np.uint8), np.zeros((400, 400), np.bool_)
+    hole[250:270, 180:220] = True
+    for side, moved in ((0.2, False), (0.02, True)):  # a large or a small person
+        face = Frame(complex(0.5 - side / 2, 0.1), side + 0j)
+        result = painter(face, network=tiny_copy)(photo, hole)
+        assert result.moved.tolist() == [moved]

@@ -111,17 +111,6 @@ def test_nobody_in_the_other_photo_is_borrowed(table: Pixels, beside: Pixels, ho
     assert find_places(known, hole, known, [whole], everybody, most=3) == []
 
 
-def test_who_walks_by_in_one_photo_is_outvoted(table: Pixels, hole: Holes) -> None:
-    grain = np.random.default_rng(0).normal(0, 6, (2, *table.shape))
-    views = [table.copy(), *(table + grain).clip(0, 255).astype(np.uint8)]
-    walker = np.zeros_like(hole)
-    walker[190:270, 380:420] = True
-    for view, right in zip(views, (0, 150, -300), strict=True):
-        view[np.roll(walker, right, 1)] = (0, 255, 0)
-    whole, _ = painted(table, hole, found(table, hole, *views))
-    assert off(whole, table, walker) < 10
-
-
 def test_a_caption_is_no_place(table: Pixels, hole: Holes) -> None:
     photos: Any = data
     face, cat = table.copy(), pixels(cv2.resize(photos.chelsea(), (600, 400)))

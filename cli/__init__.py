@@ -8,6 +8,8 @@ import io
 import logging
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -29,12 +31,29 @@ class _Failure(click.ClickException):
     exit_code = 2
 
 
+@contextmanager
+def _usage_in_one_line() -> Iterator[None]:
+    """Where click would print three; a command given nothing shows its help, as ever."""
+    try:
+        yield
+    except getattr(click.exceptions, "NoArgsIsHelpError", ()):
+        raise
+    except click.UsageError as error:
+        hint = f" Try '{error.ctx.command_path} --help'." if error.ctx else ""
+        raise _Failure(" ".join(error.format_message().split()) + hint) from error
+
+
 class _Root(click.Group):
     """Turns what the library raises into what a shell expects."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with _usage_in_one_line():
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
         try:
-            return super().invoke(ctx)
+            with _usage_in_one_line():
+                return super().invoke(ctx)
         except SimpaintError as error:
             if ctx.params["verbose"]:
                 traceback.print_exc()

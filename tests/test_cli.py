@@ -40,6 +40,26 @@ def test_version_and_help() -> None:
     assert "Usage" in run(main, ["-h"]).output
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--bogus", "No such option '--bogus'"),
+        ("paint", "No such command 'paint'"),
+        ("inpaint a.png --out b.png", "Missing option '--mask'. Try 'main inpaint --help'"),
+        ("index search db a.png -k many", "Invalid value for '-k': 'many'"),
+    ],
+)
+def test_a_command_typed_wrongly_is_one_line_too(arguments: str, said: str) -> None:
+    result = CliRunner().invoke(main, arguments.split())
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"Error: {said}")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_group_without_a_command_shows_its_help() -> None:
+    assert "Commands:" in CliRunner().invoke(main, ["index"]).output
+
+
 @pytest.fixture
 def _failing(monkeypatch: pytest.MonkeyPatch) -> None:
     @click.command()

@@ -135,6 +135,7 @@ def pair(photos: Path, masks: Path, out: Path) -> list[Job]:
     Raises:
         InputError: no photos, no masks, `out` is the photos' folder, or a result would be written
             over a photo or a mask.
+        ImageError: the one mask for all is no picture.
     """
     if not masks.exists():
         raise InputError(f"{masks}: expected a mask or a folder of masks, found nothing")
@@ -154,6 +155,7 @@ def pair(photos: Path, masks: Path, out: Path) -> list[Job]:
             None if name is None else masks / name for name in matching
         ]
     else:
+        expect_picture(masks)
         chosen = [masks] * len(names)
     jobs = [Job(photos / name, mask, out / name) for name, mask in zip(names, chosen, strict=True)]
     given = {(photos / name).resolve(): "photos" for name in names}

@@ -25,7 +25,9 @@ def draw_steps(result: Result, names: Sequence[str]) -> Pixels:
         seen = painted.where(result.holes[number] == 0, 1)
         steps = [seen, result.coarse[number], *result.neighbors[number], painted]
         pictures += [to_pixels(step) for step in steps]
-        scores = [_say(score) for score in result.scores[number].tolist()]
+        found = zip(result.scores[number].tolist(), result.ids[number].tolist(), strict=True)
+        copied = bool(result.moved[number])
+        scores = [_say(score, copied=copied and one >= 0) for score, one in found]
         captions += ["masked", "coarse", *scores, "result"]
     k = result.neighbors.shape[1]
     labels = iter(names)
@@ -33,5 +35,7 @@ def draw_steps(result: Result, names: Sequence[str]) -> Pixels:
     return lay_out(pictures, captions, notes, k + 3)
 
 
-def _say(score: float) -> str:
-    return "not searched" if isnan(score) else f"{score:.3f}"
+def _say(score: float, *, copied: bool) -> str:
+    if isnan(score):
+        return "copied from" if copied else "not searched"
+    return f"{score:.3f}"

@@ -127,6 +127,15 @@ def test_a_folder_of_masks_that_is_not_there_is_one_line(folder: Path, folders: 
     )
 
 
+def test_one_mask_for_all_that_is_no_picture_is_one_line(folder: Path, folders: Path) -> None:
+    mask = folders / "notes.png"
+    mask.write_text("no picture")
+    out = run(folder, folders / "photos", "--mask", mask, "--out", folders / "out", k=0)
+    assert out.exit_code == 2
+    assert out.stderr.startswith(f"Error: {mask}: ")
+    assert out.stderr.count("\n") == 1
+
+
 def test_a_photo_whose_mask_is_newer_is_painted_again(folder: Path, folders: Path) -> None:
     arguments = (folders / "photos", "--mask", folders / "masks", "--out", folders / "out")
     run(folder, *arguments, k=0)

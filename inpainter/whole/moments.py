@@ -20,8 +20,10 @@ from ..thin_plate import thin_plate
 from .frames import Floats
 from .views import Holes, blurred
 
-_ROUNDS: Final = 3
-_SIDE: Final = 256  # pixels at which flow is refined: more add nothing that is seen
+_ROUNDS: Final = 2
+_GLANCE: Final = 64  # pixels at which strangers are told, who are most,
+_LOOK: Final = 128  # at which it is told whether it is the same moment,
+_SIDE: Final = 256  # and at which flow is refined: more add nothing that is seen
 _FINEST: Final = 1  # of its pyramid's sizes: half the square's
 _CALM: Final = 0.03  # of a square's side: flow that changes faster is noise
 _FINE: Final = 0.025  # of its side: smaller things are detail
@@ -30,7 +32,8 @@ _AROUND: Final = 0.08  # and so far around it a copy must meet what is known
 _FACE: Final = ((0.5, 0.55), (0.42, 0.48))  # middle and half axes of a face in its square
 _SEEN: Final = 0.15  # of the face: less tells nothing
 _SAME: Final = 0.7  # so does fine detail correlate, and so far is the brightness off at most,
-_OFF: Final = 0.03  # of white, in the face and around the hole
+_OFF: Final = 0.03  # of white, in the face and around the hole;
+_MAYBE: Final = (0.45, 0.06)  # and so at a glance: nine in ten strangers go
 _GAIN: Final = 1.6
 _SOFT: Final = 0.008  # of its side: edges that lie a little beside do not tell photos apart
 _NEARLY_ALL: Final = 0.99  # of a copy's known pixels are not so far off,
@@ -64,20 +67,54 @@ def same_moment(
         others: (S, S, 3) each, faces in the same frame.
         given: (S, S, 3), the picture with what is to go, by which copies of it are known.
     """
-    beside = near(hole)
-    sure, around = _face(len(hole)) & ~beside, near(hole, _AROUND) & ~beside
-    if sure.sum() < _SEEN * _face(len(hole)).sum():
-        return None
     best, found = _SAME, None
+    glance, look = (_Seen.of(picture, hole, min(len(hole), side)) for side in (_GLANCE, _LOOK))
+    if look.sure.sum() < _SEEN * _face(len(look.hole)).sum():
+        return None
     for number, other in enumerate(others):
-        flow = _followed(picture, hole, other, np.zeros((*hole.shape, 2), np.float32))
-        both = _greys(picture, _lit(_moved(other, flow), picture, ~hole))
-        alike = _likeness(both, hole, sure)
-        if alike < best or max(_apart(both, sure), _apart(both, around)) > _OFF:
+        flow, alike, off = glance.beside(other, None)
+        if alike < _MAYBE[0] or off > _MAYBE[1]:
             continue
-        if given is None or not _is_copy(given, hole, other, flow, sure | around):
+        flow, alike, off = look.beside(other, flow)
+        if alike < best or off > _OFF:
+            continue
+        if given is None or not _is_copy(given, look, other, flow):
             best, found = alike, Moment(number, flow)
     return found
+
+
+class _Seen(NamedTuple):
+    """A face as large as it is looked at.
+
+    Attributes:
+        picture: (S, S, 3) in [0, 1].
+        hole: (S, S).
+        sure: (S, S), what of the face is known for sure.
+        around: (S, S), and what around the hole is.
+    """
+
+    picture: Floats
+    hole: Holes
+    sure: Holes
+    around: Holes
+
+    @classmethod
+    def of(cls, picture: Floats, hole: Holes, size: int) -> "_Seen":
+        """A picture and its hole, made smaller."""
+        small = _sized(hole.astype(np.float32), size) > 0
+        beside = near(small)
+        sure, around = _face(size) & ~beside, near(small, _AROUND) & ~beside
+        return cls(_sized(picture, size), small, sure, around)
+
+    def beside(self, other: Floats, flow: Floats | None) -> tuple[Floats, float, float]:
+        """The flow to another photo, how fine detail correlates, and how far brightness is off."""
+        size = len(self.hole)
+        start = np.zeros((size, size, 2), np.float32) if flow is None else _scaled(flow, size)
+        theirs = _sized(other, size)
+        flow = _followed(self.picture, self.hole, theirs, start)
+        both = _greys(self.picture, _lit(_moved(theirs, flow), self.picture, ~self.hole))
+        off = max(_apart(both, self.sure), _apart(both, self.around))
+        return flow, _likeness(both, self.hole, self.sure), off
 
 
 def shown_then(moment: Moment, picture: Floats, hole: Holes, other: Floats) -> Floats:
@@ -140,19 +177,23 @@ def _moved(picture: Floats, flow: Floats) -> Floats:
 
 def _lit(picture: Floats, wanted: Floats, known: Holes) -> Floats:
     """A picture with another one's mean and contrast of each channel, where that is known."""
-    theirs, ours = picture[known], wanted[known]
-    gain = (ours.std(axis=0) + _FAINT) / (theirs.std(axis=0) + _FAINT)
-    lit = (picture - theirs.mean(axis=0)) * gain.clip(1 / _GAIN, _GAIN) + ours.mean(axis=0)
-    return np.asarray(lit, np.float32)
+    seen = known.view(np.uint8)
+    (theirs, spread), (ours, wide) = (
+        np.asarray(cv2.meanStdDev(one, mask=seen), np.float32)[..., 0] for one in (picture, wanted)
+    )
+    gain = ((wide + _FAINT) / (spread + _FAINT)).clip(1 / _GAIN, _GAIN)
+    return np.asarray((picture - theirs) * gain + ours, np.float32)
 
 
-def _is_copy(given: Floats, hole: Holes, other: Floats, flow: Floats, sure: Holes) -> bool:
+def _is_copy(given: Floats, seen: _Seen, other: Floats, flow: Floats) -> bool:
     """Whether two photos are one, what is to go included: an album often holds that one, too."""
-    moved = _lit(_moved(other, _extended(flow, hole)), given, ~hole)
-    soft = cv2.GaussianBlur(_greys(given, moved), (0, 0), _SOFT * len(hole))
-    off = np.abs(soft[..., 0] - soft[..., 1])[sure]
-    ours, theirs = ((one - one.mean()) / max(float(one.std()), _FAINT) for one in soft[hole].T)
-    there = float((ours * theirs).mean())
+    size, hole = len(seen.hole), seen.hole
+    ours = _sized(given, size)
+    moved = _lit(_moved(_sized(other, size), _extended(flow, hole)), ours, ~hole)
+    soft = cv2.GaussianBlur(_greys(ours, moved), (0, 0), _SOFT * size)
+    off = np.abs(soft[..., 0] - soft[..., 1])[seen.sure | seen.around]
+    one, two = ((grey - grey.mean()) / max(float(grey.std()), _FAINT) for grey in soft[hole].T)
+    there = float((one * two).mean())
     return float(np.quantile(off, _NEARLY_ALL)) < _COPY and there > _THERE
 
 

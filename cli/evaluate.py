@@ -61,7 +61,7 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 )
 @click.option(
     "--strokes", default="synthetic", show_default=True,
-    help="Of balanced masks: a file of `masks import`, or `synthetic`.",
+    help="Of balanced masks and an album: a file of `masks import`, or `synthetic`.",
 )  # fmt: skip
 @click.option("--per-bucket", type=click.IntRange(1), help="Masks in each bucket.")
 @click.option(

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..errors import InputError, expect_beside
+from ..errors import InputError
 from .progress import progress_bar
 
 SHAPES = (
@@ -141,7 +141,10 @@ def generate(
     )
     if mask_config.shape == "strokes" and strokes is None:
         raise InputError("STROKES: expected a file of `masks import`, or `synthetic`; found none")
-    expect_beside("STROKES", strokes, mask_config.shape == "strokes", "--shape strokes")
+    if strokes is not None and mask_config.shape != "strokes":
+        raise InputError(
+            f"STROKES: expected none beside --shape {mask_config.shape}, found {strokes}"
+        )
     bank = None if strokes is None else named_bank(strokes)
     if test is None:
         test = 0 if per_bucket else 10_000

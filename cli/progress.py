@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from ..data.progress import Progress
+
+_LEAST: Final = 0.1  # seconds, in which what was there already is looked through
 
 
 @contextmanager
@@ -34,8 +37,8 @@ def progress_bar(title: str, unit: str = "", *, of_bytes: bool = False) -> Itera
 
     class Speed(ProgressColumn):
         def render(self, task: Task) -> Text:
-            speed = task.finished_speed or task.speed
-            return Text("" if speed is None else f"{speed:,.0f} {unit}/s")
+            done, took = task.completed - task.fields["before"], task.elapsed or 0
+            return Text(f"{done / took:,.0f} {unit}/s" if took > _LEAST else "")
 
     columns: list[ProgressColumn] = (
         [DownloadColumn(), TransferSpeedColumn()] if of_bytes else [MofNCompleteColumn(), Speed()]
@@ -47,11 +50,12 @@ def progress_bar(title: str, unit: str = "", *, of_bytes: bool = False) -> Itera
         TimeRemainingColumn(),
         console=Console(stderr=True),
     )
-    task, begun = bars.add_task(title, total=None), False
+    task, begun = bars.add_task(title, total=None, before=0), False
 
     def tell(done: int, total: int | None) -> None:
         nonlocal begun
         if not begun:  # so that a mistake that is found first is told alone
+            bars.update(task, before=done if done != total else 0)
             bars.start()
             begun = True
         bars.update(task, completed=done, total=total)

@@ -348,7 +348,8 @@ def _expect_empty(grey: NDArray[np.generic], *, black_holes: bool) -> None:
             f"no pixel of the mask is black (the darkest is {darkest:.3g} of 255; less than 128 is "
             "needed)"
         )
-    if not black_holes and (brightest := float(grey.max())) > faint:
+    labels = grey.dtype == np.uint8 and grey.max() == 1  # meant as True
+    if not black_holes and ((brightest := float(grey.max())) > faint or labels):
         raise ImageError(
             f"no pixel of the mask is white (the brightest is {brightest:.3g} of 255; 128 is "
             "needed)"

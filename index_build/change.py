@@ -20,16 +20,18 @@ from .store import all_rows, read_removed, rows_there, write_removed
 
 
 @contextmanager
-def changing(database: Path, level: Level = "full") -> Iterator[Manifest]:
+def changing(
+    database: Path, level: Level = "full", *, with_index: bool = True
+) -> Iterator[Manifest]:
     """The manifest of a finished database that nobody else changes meanwhile.
 
     Every byte is checked where new files are made of the old ones: else damage would get a
-    checksum that says it is as written.
+    checksum that says it is as written. But not of an index that is made anew.
     """
     expect_utf8(database)
     read_manifest(database)  # before a lock is left in a folder that is no database
     with writing(database):
-        yield open_checked(database, level)
+        yield open_checked(database, level, with_index=with_index)
 
 
 def next_state(manifest: Manifest) -> Manifest:
@@ -153,13 +155,14 @@ def _merged(database: Path, manifest: Manifest, size: int) -> Iterator[ShardInfo
 
 
 def rebuild(database: Path, index: IndexConfig, stages: Stages = silently) -> Manifest:
-    """Make another index of the vectors that are there.
+    """Make another index of the vectors that are there, in place of a lost or damaged one too.
 
     Raises:
         InputError: the type is unknown, or does not fit the vectors or the memory.
-        DatabaseError: the database is unfinished or damaged, or another process changes it.
+        DatabaseError: the database is unfinished, another of its files is damaged, or another
+            process changes it.
     """
-    with changing(database) as manifest:
+    with changing(database, with_index=False) as manifest:
         return publish(database, next_state(manifest), index, stages)
 
 

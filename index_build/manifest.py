@@ -207,7 +207,12 @@ def describe_file(path: Path) -> FileInfo:
 
 
 def check_files(
-    folder: Path, manifest: Manifest, level: Level = "full", progress: Progress = silent
+    folder: Path,
+    manifest: Manifest,
+    level: Level = "full",
+    progress: Progress = silent,
+    *,
+    with_index: bool = True,
 ) -> None:
     """Compare every file with what the manifest says of it.
 
@@ -216,6 +221,7 @@ def check_files(
         manifest: its manifest.
         level: "full" reads every byte; "sizes" finds what is missing or cut, but no flipped bit.
         progress: told of bytes.
+        with_index: the FAISS index too, which can be made anew of the others.
 
     Raises:
         DatabaseError: naming the first file that differs, what was expected and what was found.
@@ -225,23 +231,33 @@ def check_files(
     for name, info in manifest.files.items():
         progress(done, total)
         done += info.size
-        path = folder / name
+        path, help_ = folder / name, ""
+        if name == manifest.index.file:
+            if not with_index:
+                continue
+            help_ = f"; to make it anew: simpaint index rebuild {folder}"
         try:
             size = path.stat().st_size
             if size != info.size:
-                raise DatabaseError(f"{path}: expected {info.size} bytes, found {size}")
+                raise DatabaseError(f"{path}: expected {info.size} bytes, found {size}{help_}")
             if level == "full" and (found := sha256(path)) != info.sha256:
                 raise DatabaseError(
-                    f"{path}: damaged: expected SHA-256 {info.sha256}, found {found}"
+                    f"{path}: damaged: expected SHA-256 {info.sha256}, found {found}{help_}"
                 )
         except OSError as error:
             raise DatabaseError(
-                f"{path}: expected {info.size} bytes, cannot be read: {error.strerror}"
+                f"{path}: expected {info.size} bytes, cannot be read: {error.strerror}{help_}"
             ) from error
     progress(total, total)
 
 
-def open_checked(folder: Path, level: Level = "full", progress: Progress = silent) -> Manifest:
+def open_checked(
+    folder: Path,
+    level: Level = "full",
+    progress: Progress = silent,
+    *,
+    with_index: bool = True,
+) -> Manifest:
     """The manifest of a database whose files were checked, even while another process changes it.
 
     A change that ends between the two steps takes files of the old state away; then the new state
@@ -253,7 +269,7 @@ def open_checked(folder: Path, level: Level = "full", progress: Progress = silen
     while True:
         manifest = read_manifest(folder)
         try:
-            check_files(folder, manifest, level, progress)
+            check_files(folder, manifest, level, progress, with_index=with_index)
         except DatabaseError:
             if read_manifest(folder) == manifest:
                 raise

@@ -113,7 +113,8 @@ class Evaluation:
         if len(set(self.shapes)) < len(self.shapes):
             raise InputError(f"shapes: expected each once, found {', '.join(self.shapes)}")
         if unknown := set(self.shapes) - set(SHAPES):
-            raise InputError(f"shapes: expected some of {', '.join(SHAPES)}; found {unknown}")
+            some, found = ", ".join(SHAPES), ", ".join(sorted(unknown))
+            raise InputError(f"shapes: expected some of {some}; found {found}")
         for one in self.auxiliaries:
             expect_one_of("auxiliaries", one, get_args(Auxiliary))
         if not self.methods:
@@ -124,6 +125,10 @@ class Evaluation:
             raise InputError("holes: an album has its own; expected neither masks nor shapes")
         expect_beside("--per-bucket", self.per_bucket, self.masks, "--masks, of files or balanced,")
         folder = self.masks not in ("", "balanced")
+        drawn = self.album or self.masks == "balanced"
+        expect_beside(
+            "--strokes", self.strokes != "synthetic", drawn, "--masks balanced, or --album,"
+        )
         expect_beside("--black-holes", self.black_holes, folder, "a folder of --masks")
         if self.album and self.jitter:
             raise InputError("jitter: an album's photos are not aligned; expected none")
@@ -251,8 +256,6 @@ def hole_sets(config: Evaluation, rows: Rows) -> list[Holes]:
     if config.album:
         return album_holes(named_bank(config.strokes), size, seed, count)
     sets: list[Holes] = []
-    if config.strokes != "synthetic":
-        named_bank(config.strokes)  # that it is none is told, whatever the holes are
     if config.masks == "balanced":
         if Path("balanced").is_dir():
             raise InputError(

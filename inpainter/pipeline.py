@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..data.images import expect_picture
 from ..data.progress import Progress, silent
-from ..errors import InputError, expect_beside, expect_one_of
+from ..errors import DatabaseError, InputError, expect_beside, expect_one_of
 from ..index_build.descriptors import DescriptorConfig, load_descriptor, pick_device
 from ..index_build.manifest import Level, read_manifest
 from ..index_build.tensors import tensors_sha256
@@ -152,7 +152,7 @@ class Inpainter:
         last = load_last(network)
         first, finder = load_coarse(coarse or coarse_of(last)), default_finder()
         if k is None and isinstance(last, CopyUNet):  # which takes what there is
-            there = len(references) or (read_manifest(database).count if database else USUAL_K)
+            there = len(references) or (_count(database) if database else USUAL_K)
             k = min(USUAL_K, there)
         k = neighbors_of(last, k)
         expect_beside("--auxiliary", auxiliary != "database", k, "similar photos, -k,")
@@ -331,6 +331,13 @@ class Inpainter:
         if not places:
             squares = [s._replace(copied=s.copied and has_copies(s, hole, barred)) for s in squares]
         return Work(canvas, squares, barred, places, canvas.rng(self.seed), pictures=pictures)
+
+
+def _count(database: Path) -> int:
+    """How many photos there are to borrow from."""
+    if not (count := read_manifest(database).count):
+        raise DatabaseError(f"{database}: expected photos, found that all were removed")
+    return count
 
 
 def _may_be_copied(square: Square) -> bool:

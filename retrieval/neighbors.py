@@ -75,7 +75,7 @@ def write_neighbors(
 
     Raises:
         InputError: k is below 1, the threshold is no number, none was given and none is known, or
-            `out` is inside the database or what its photos are in.
+            `out` is inside the database or what its photos are in, or a file of something else.
         StorageError: the file cannot be written.
         DatabaseError: a shard is missing or damaged.
     """
@@ -84,6 +84,7 @@ def write_neighbors(
     if max_score is not None and isnan(max_score):
         raise InputError("max_score: expected a number, found nan")
     database.expect_outside(out)
+    _expect_ours(out)
     manifest = database.manifest
     if max_score is None:
         max_score = copy_score(manifest)
@@ -107,6 +108,12 @@ def write_neighbors(
                 columns = [pa.array(ids[some]), _rows(neighbors), _rows(scores)]
                 writer.write_table(pa.Table.from_arrays(columns, schema=schema))
     return Written(max_score, short)
+
+
+def _expect_ours(out: Path) -> None:
+    """Refuse to write over what is no table of neighbors."""
+    if out.exists():
+        read_neighbors(out)
 
 
 def _at_once(k: int) -> int:

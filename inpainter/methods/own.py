@@ -4,7 +4,7 @@ import hashlib
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from pathlib import Path
 
@@ -57,8 +57,9 @@ def load_own(source: str, similar: Similar) -> tuple[Method, int, str]:
 
 @contextmanager
 def _blamed(what: str) -> Iterator[None]:
-    """Turn whatever a stranger's code raises into an `InputError`."""
+    """Turn whatever a stranger's code raises into an `InputError`; what it prints is no result."""
     try:
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
     except (Exception, SystemExit) as error:
         raise InputError(f"{what}: {type(error).__name__}: {error}") from error

@@ -133,8 +133,11 @@ def cache_photos(
 
     def read(name: str) -> Pixels | str:
         try:
+            name.encode()
             photo = decode(source.read(name), name=name, side=None if exact else size)
             return square(photo, size) if exact else photo
+        except UnicodeEncodeError:
+            return "the file's name is not valid UTF-8"
         except ImageError as error:
             return str(error).removeprefix(f"{name}: ")
 

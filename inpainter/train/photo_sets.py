@@ -44,7 +44,8 @@ class Caches:
 
     def open(self, source: PhotoSource, names: list[str]) -> PhotoCache:
         """The cache of some photos, made first if it is not there."""
-        key = hashlib.sha256("\0".join([str(source.root), *names]).encode()).hexdigest()[:12]
+        named = "\0".join([str(source.root), *names]).encode(errors="surrogateescape")
+        key = hashlib.sha256(named).hexdigest()[:12]
         size = f"{self.size}-exact" if self.exact else self.size
         folder = self.folder / f"{source.root.stem}-{size}-{key}"
         return cache_photos(

@@ -181,14 +181,26 @@ def find_places(
         the surest first.
 
     Raises:
-        ImageError: one that somebody chose cannot be read; others are left out, with a warning.
+        ImageError: one that somebody chose cannot be read; others are left out, and the
+            first is told of.
     """
     seen = points_of(photo, hole)
 
+    unread: list[ImageError] = []
+
     def find(whole: Whole) -> tuple[int, Place] | None:
-        return _found(photo, hole, given, seen, whole, finder)
+        try:
+            return _found(photo, hole, given, seen, whole, finder)
+        except ImageError as error:
+            if whole.chosen:
+                raise
+            unread.append(error)
+            return None
 
     found = [one for one in for_each(find, [(whole,) for whole in wholes]) if one]
+    if unread:
+        more = f" (so are {len(unread) - 1} more)" if len(unread) > 1 else ""
+        _logger.warning("%s%s", unread[0], more)
     return [place for _, place in sorted(found, key=lambda one: -one[0])[:most]]
 
 
@@ -196,13 +208,7 @@ def _found(
     photo: Pixels, hole: Holes, given: Pixels, seen: Seen, whole: Whole, finder: FaceFinder
 ) -> tuple[int, Place] | None:
     """How many points agree that a photo shows the same place, and how it does."""
-    try:
-        unit, other = unit_of(hole.shape), whole.read()
-    except ImageError as error:
-        if whole.chosen:
-            raise
-        _logger.warning("%s", error)
-        return None
+    unit, other = unit_of(hole.shape), whole.read()
     nowhere = np.zeros(other.shape[:2], np.bool_)
     here, there = same_points(seen, points_of(other, nowhere))
     plane, agreed = plane_of(here, there, unit)

@@ -25,6 +25,7 @@ SMALLEST: Final = 48
 
 _WHOLE: Final = 0.9  # of a frame's area
 _AT_ONCE: Final = 64  # photos whose faces are held in memory
+_SEARCHED: Final = ".searched-"
 _PROBES: Final = 32  # a frame's side in points, to tell its area in the photo
 
 
@@ -71,7 +72,8 @@ def cut_faces(
         progress: told of photos done.
 
     Raises:
-        InputError: no photos, none that can be used, or `out` is their folder.
+        InputError: no photos, none that can be used, or `out` is their folder, or holds faces of
+            another size.
         StorageError: a face cannot be written.
     """
     if out.resolve() == photos.resolve():
@@ -80,7 +82,13 @@ def cut_faces(
     if not source.names:
         raise InputError(f"{photos}: expected photos, found none")
     make_folder(out)
-    searched = out / f".searched-{size}"
+    searched = out / f"{_SEARCHED}{size}"
+    for other in out.glob(f"{_SEARCHED}*"):
+        if other != searched:
+            raise InputError(
+                f"{out}: holds faces of {other.name.removeprefix(_SEARCHED)} pixels, asked for are "
+                f"{size}; name another folder"
+            )
     before, root, report = _read(searched), str(source.root), Cut()
     todo: dict[str, str] = {}
     taken: dict[Path, str] = {}

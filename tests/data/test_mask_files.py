@@ -266,7 +266,7 @@ def test_generate_and_render_as_commands(tmp_path: Path) -> None:
         (["generate", "synthetic", "--range", "5"], "--range: expected it as 0:30000, found 5"),
         (["generate", "synthetic", "--range", "0:99", "--train", "9", "--test", "0"], "within 0:9"),
         (["generate", "synthetic", "--scale", "2", "1"], "least first"),
-        (["generate", "no.arrow", "--shape", "center"], "STROKES: expected --shape strokes"),
+        (["generate", "no.arrow", "--shape", "center"], "STROKES: expected none beside --shape"),
         (["generate", "--shape", "center", "--line-width", "3", "4"], "width min: only strokes"),
         (["generate", "--shape", "center", "--placement", "corner"], "placement: only strokes"),
         (["generate", "synthetic", "--test", "7", "--per-bucket", "1"], "found both"),

@@ -373,3 +373,18 @@ def test_damage_is_not_made_the_truth(
         change(db)
     with pytest.raises(DatabaseError, match="damaged"):
         open_checked(db)
+
+
+def test_a_lost_or_damaged_index_is_made_anew(db: Path) -> None:
+    before = by_path(db)
+    for damage in (None, b"\0" * 99):
+        file = db / read_manifest(db).index.file
+        file.unlink()
+        if damage:
+            file.write_bytes(damage)
+        with pytest.raises(DatabaseError, match=r"make it anew: simpaint index rebuild .*db"):
+            open_checked(db)
+        rebuild(db, IndexConfig("Flat"))
+        open_checked(db)
+        assert sorted(indexed(db)) == sorted(paths(db).values())
+    assert by_path(db).keys() == before.keys()

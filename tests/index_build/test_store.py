@@ -182,7 +182,7 @@ def test_a_state_that_is_replaced_while_it_is_checked_is_read_again(
     newer = replace(manifest, generation=2)
     calls = []
 
-    def check(folder: Path, seen: Manifest, *_: object) -> None:
+    def check(folder: Path, seen: Manifest, *_: object, **__: object) -> None:
         calls.append(seen.generation)
         if seen.generation == 1:
             write_manifest(folder, newer)

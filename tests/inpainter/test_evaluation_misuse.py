@@ -144,7 +144,8 @@ def test_what_no_method_looks_at_is_refused() -> None:
     for options, found in (
         (["--coarse", "nosuch"], "--coarse: expected a method that looks at similar photos"),
         (["--auxiliary", "random"], "--auxiliary: expected a method that looks at similar photos"),
-        (["--strokes", "/no/such"], "/no/such"),
+        (["--strokes", "/no/such"], "--strokes: expected --masks balanced, or --album, beside it"),
+        (["--masks", "balanced", "--strokes", "/no/such"], "/no/such"),
     ):
         said = evaluate("--shape", "center", "--methods", "telea", "--out", "a", *options, code=2)
         assert found in said

@@ -160,6 +160,15 @@ def test_what_is_no_table_is_refused_by_name(db: ImageDatabase, tmp_path: Path) 
             read_neighbors(path)
 
 
+def test_a_file_of_something_else_is_not_written_over(db: ImageDatabase, tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"a photo")
+    with pytest.raises(InputError, match=r"photo\.jpg: expected a table of neighbors"):
+        write_neighbors(db, tmp_path / "photo.jpg", 3, max_score=1)
+    assert (tmp_path / "photo.jpg").read_bytes() == b"a photo"
+    for _ in range(2):  # but a table is
+        write_neighbors(db, tmp_path / "n.parquet", 3, max_score=1)
+
+
 def test_more_neighbors_than_photos_take_no_memory(
     db: ImageDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

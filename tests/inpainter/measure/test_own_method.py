@@ -14,12 +14,13 @@ from simpaint.inpainter import Evaluation, evaluate
 OWN = """
 def average(photos, masks, similar):
     assert similar.shape == (1, 3, *photos.shape[1:])
+    print("at work")
     return photos + masks * similar.mean(1)
 """
 
 
 def test_it_is_shown_the_similar_photos_that_our_own_network_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for folder, seeds in (("photos", range(3)), ("others", range(12))):  # copies among them
@@ -36,6 +37,8 @@ def test_it_is_shown_the_similar_photos_that_our_own_network_is(
             databases=(Path("others.simpaint"),), auxiliaries=("database", "random"), device="cpu",
         )
     )  # fmt: skip
+    printed = capsys.readouterr()
+    assert ("at work" in printed.out, "at work" in printed.err) == (False, True)
     rows = pq.read_table("out/results.parquet").to_pylist()
     found: dict[str, dict[str, list[int]]] = {}
     for row in rows:

@@ -13,6 +13,7 @@ from simpaint.data.sources import open_source
 from simpaint.errors import InputError
 from simpaint.inpainter.train import photo_cache
 from simpaint.inpainter.train.photo_cache import PhotoCache, cache_photos
+from simpaint.inpainter.train.photo_sets import Caches
 
 
 def photos_in(folder: Path, count: int) -> list[NDArray[np.uint8]]:
@@ -77,6 +78,15 @@ def test_a_cache_of_other_photos_is_refused(tmp_path: Path) -> None:
     write_png(tmp_path / "photos/000.png", np.zeros((9, 9, 3), np.uint8))
     with pytest.raises(InputError, match="another files"):
         cache_photos(source, source.names, tmp_path / "cache", 16)
+
+
+def test_a_name_that_is_no_text_is_left_out(tmp_path: Path) -> None:
+    photos_in(tmp_path / "photos", 2)
+    (tmp_path / "photos/000.png").rename(tmp_path / "photos/\udcff.png")
+    source = open_source(tmp_path / "photos")
+    cache = Caches(tmp_path / "caches", 16).open(source, source.names)
+    assert len(cache.usable) == 1
+    assert cache.unusable == {"\udcff.png": "the file's name is not valid UTF-8"}
 
 
 def test_an_exact_cache_decodes_whole_photos(tmp_path: Path) -> None:

@@ -168,6 +168,14 @@ def test_another_albums_photo_of_the_same_name_is_not_taken_for_the_first(
     assert (out / "b/two.png-1.png").read_bytes() != before
 
 
+def test_faces_of_another_size_are_not_written_over(album: Path, tmp_path: Path) -> None:
+    out, finder = tmp_path / "faces", Sure(Face(LEFT, 8.3))
+    cut_faces(album, out, size=64, finder=finder)
+    with pytest.raises(InputError, match="holds faces of 64 pixels, asked for are 32"):
+        cut_faces(album, out, size=32, finder=finder)
+    assert all(decode(face).shape == (64, 64, 3) for face in out.rglob("*.png"))
+
+
 def test_photos_whose_faces_would_have_the_same_names_are_told(album: Path) -> None:
     with tarfile.open(album.parent / "album.tar", "w") as tar:
         for name in ("b/two.png", "../b/two.png"):

@@ -183,7 +183,16 @@ def add(
 @click.argument("photos", nargs=-1)
 @click.option("--id", "ids", type=int, multiple=True, help="A photo's id, in place of its path.")
 @click.option("--missing", "gone", is_flag=True, help="Those whose files were deleted.")
-def remove(database: Path, photos: tuple[str, ...], ids: tuple[int, ...], gone: bool) -> None:
+@click.option(
+    "--whole-folders", is_flag=True, help="With --missing: also where all of an added folder is."
+)
+def remove(
+    database: Path,
+    photos: tuple[str, ...],
+    ids: tuple[int, ...],
+    gone: bool,
+    whole_folders: bool,
+) -> None:
     """Let PHOTOS of DATABASE no longer be found; `compact` deletes their vectors.
 
     PHOTOS are files, as `search` prints them or relative to the folder the database was built from.
@@ -192,8 +201,9 @@ def remove(database: Path, photos: tuple[str, ...], ids: tuple[int, ...], gone: 
 
     if not photos and not ids and not gone:
         raise InputError("PHOTOS: expected some, --id or --missing, found none of them")
-
-    lost = [row.id for row in missing(database)] if gone else []
+    if whole_folders and not gone:
+        raise InputError("--whole-folders: expected --missing beside it, found none")
+    lost = [row.id for row in missing(database, whole_folders=whole_folders)] if gone else []
     _summary(database, remove(database, [*ids, *lost], photos))
     if gone:
         click.echo(f"{len(lost):,} photos removed whose files are gone")
@@ -206,7 +216,7 @@ def moved(database: Path, folder: Path) -> None:
     """Record that the photos of DATABASE are in FOLDER now.
 
     FOLDER is what the database was built from, as it is called now: a folder, a list of paths, a
-    .tar or a .parquet.
+    .tar or a .parquet. What was added from elsewhere is found beside it, or where it was.
     """
     from ..index_build import moved
 
@@ -241,7 +251,7 @@ def verify(ctx: click.Context, database: Path, photos: bool) -> None:
         manifest = open_checked(database, "full", progress)
     size = sum(file.size for file in manifest.files.values())
     click.echo(f"{database}: {len(manifest.files) + 1} files, {size:,} bytes, all as written")
-    if photos and (gone := missing(database)):
+    if photos and (gone := missing(database, whole_folders=True)):
         for row in gone:
             click.echo(f"{row.id:>8}  {row.path}")
         click.echo(
@@ -269,6 +279,8 @@ def info(database: Path, as_json: bool) -> None:
     settings = ", ".join(f"{key} {value}" for key, value in descriptor.config.items())
     click.echo(f"descriptor {descriptor.name} ({settings}), weights {descriptor.weights_sha256}")
     click.echo(f"photos from {source.kind} {source.root}")
+    for folder in source.added:
+        click.echo(f"photos added from {source.place(folder)}")
     click.echo(
         f"generation {manifest.generation}, {len(manifest.shards)} shards, "
         f"{manifest.tombstones:,} removed photos not compacted yet, next id {manifest.next_id}"

@@ -32,6 +32,7 @@ class TarSource:
     def __init__(self, root: Path) -> None:
         self.kind: SourceKind = "tar"
         self.root = root
+        self.earlier: tuple[Path, ...] = ()
         self._places: dict[str, _Place | None] = {}
         links: dict[str, str] = {}
         for name, place, link, hard in _tar_members(root):
@@ -118,6 +119,7 @@ class ParquetSource:
 
         self.kind: SourceKind = "parquet"
         self.root = root
+        self.earlier: tuple[Path, ...] = ()
         try:
             self._file = pq.ParquetFile(root)
         except (pa.ArrowException, OSError) as error:

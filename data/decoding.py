@@ -1,7 +1,6 @@
 """Decoding photos ahead of whoever uses them, in parallel, in order, in bounded memory."""
 
 import hashlib
-import os
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -10,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -146,7 +146,7 @@ def _pool(
             memory = SharedMemory(create=True, size=int(np.prod(shape)))
             stack.callback(memory.unlink)  # the last batch may still be in use: not closed here
             slots: Pixels = np.ndarray(shape, np.uint8, memory.buf)
-            arguments = (source.kind, source.root, memory.name, shape, max_pixels)
+            arguments = (source.kind, source.root, source.earlier, memory.name, shape, max_pixels)
             pool: Executor = Workers(workers, _start_process, *arguments)
             stack.callback(pool.shutdown, cancel_futures=True)
             yield pool, partial(_decode_in_process), slots
@@ -163,15 +163,18 @@ _memory: SharedMemory | None = None
 
 
 def _start_process(
-    kind: SourceKind, root: os.PathLike[str], memory: str, shape: _Shape, max_pixels: int
+    kind: SourceKind,
+    root: Path,
+    earlier: tuple[Path, ...],
+    memory: str,
+    shape: _Shape,
+    max_pixels: int,
 ) -> None:
     global _decoder, _memory
-    from pathlib import Path
-
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what matters of it is in the outcomes
     _memory = SharedMemory(memory)
     slots: Pixels = np.ndarray(shape, np.uint8, _memory.buf)
-    _decoder = _Decoder(reopen_source(kind, Path(root)), slots, None, max_pixels)
+    _decoder = _Decoder(reopen_source(kind, root, earlier), slots, None, max_pixels)
 
 
 def _decode_in_process(names: list[str], slot: int) -> _Result:

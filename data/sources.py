@@ -5,6 +5,7 @@ A source only knows names and bytes. What the bytes are worth is for `data.image
 
 import os
 from codecs import BOM_UTF8
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
@@ -12,6 +13,9 @@ from typing import Final, Protocol
 from ..errors import InputError
 from .archives import ParquetSource, SourceKind, TarSource
 from .images import read_file
+
+LEADS_OUT: Final = r"^(/|\.\./)"
+"""Names of files outside of the root, as an expression for Arrow; see `leads_out`."""
 
 _EXPECTED: Final = "expected a folder, a text file of paths, an uncompressed .tar or a .parquet"
 
@@ -22,10 +26,12 @@ class PhotoSource(Protocol):
     Attributes:
         kind: what the source is.
         root: the folder that names are relative to, or the tar or Parquet file that holds them.
+        earlier: what the root was before it was moved, the last one first; see `place_of`.
     """
 
     kind: SourceKind
     root: Path
+    earlier: tuple[Path, ...]
 
     @property
     def names(self) -> list[str]:
@@ -68,14 +74,14 @@ def open_source(path: Path, exclude: Path | None = None) -> PhotoSource:
     return FileSource("list", path.parent, _read_list(path))
 
 
-def reopen_source(kind: SourceKind, root: Path) -> PhotoSource:
+def reopen_source(kind: SourceKind, root: Path, earlier: tuple[Path, ...] = ()) -> PhotoSource:
     """A source to read known names from; a folder is not searched again.
 
     Raises:
         InputError: the tar or the Parquet file is missing or damaged.
     """
     if kind in ("folder", "list"):
-        return FileSource(kind, root, [])
+        return FileSource(kind, root, [], earlier)
     return open_source(root)
 
 
@@ -93,7 +99,8 @@ def expect_root(kind: SourceKind, root: Path) -> None:
 
 def file_stamp(source: PhotoSource, name: str) -> str:
     """Size and time of a photo's file, or of the archive it is in; empty where there is none."""
-    file = place_of(source.root, name) if source.root.is_dir() else source.root
+    root = source.root
+    file = place_of(root, name, source.earlier) if root.is_dir() else root
     with suppress(OSError):
         status = file.stat()
         return f"{status.st_size} {status.st_mtime_ns}"
@@ -106,14 +113,17 @@ class FileSource:
     See `place_of`.
     """
 
-    def __init__(self, kind: SourceKind, root: Path, names: list[str]) -> None:
+    def __init__(
+        self, kind: SourceKind, root: Path, names: list[str], earlier: tuple[Path, ...] = ()
+    ) -> None:
         self.kind: SourceKind = kind
         self.root = root
         self.names = names
+        self.earlier = earlier
 
     def read(self, name: str) -> bytes:
         """A photo's bytes."""
-        return read_file(place_of(self.root, name))
+        return read_file(place_of(self.root, name, self.earlier))
 
 
 def _walk(root: Path, exclude: Path | None) -> list[str]:
@@ -173,9 +183,34 @@ def name_beside(root: Path, path: Path) -> str:
     return Path(os.path.relpath(name, root)).as_posix()
 
 
-def place_of(root: Path, name: str) -> Path:
-    """The file that is called so: "../" takes a folder off the root's name, link or not."""
-    return Path(os.path.normpath(root / name)) if name.startswith("../") else root / name
+def place_of(root: Path, name: str, earlier: Sequence[Path] = ()) -> Path:
+    """The file that is called so: "../" takes a folder off the root's name, link or not.
+
+    What a name that leads out of the root calls may have moved with the root, or stayed: what is
+    not beside the root is looked for beside the earlier ones, the last one first.
+    """
+    if not name.startswith("../"):
+        return root / name
+    places = [Path(os.path.normpath(top / name)) for top in (root, *earlier)]
+    if not earlier:
+        return places[0]
+    there = [place for place in places if not is_gone(place)]
+    there = there or [place for place in places if not is_gone(place.parent)] or places[-1:]
+    return there[0]
+
+
+def leads_out(name: str) -> bool:
+    """Whether a file is outside of the root that its name is relative to."""
+    return name.startswith(("/", "../"))
+
+
+def is_gone(file: Path) -> bool:
+    """Whether there is no such file; one that cannot be looked at counts as there."""
+    try:
+        file.stat()
+    except OSError as error:
+        return isinstance(error, FileNotFoundError | NotADirectoryError)
+    return False
 
 
 def named_beside(source: PhotoSource) -> PhotoSource:

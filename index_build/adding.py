@@ -7,20 +7,28 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from pyarrow.compute import starts_with
+from pyarrow.compute import match_substring_regex
 
-from ..data.sources import FileSource, PhotoSource, name_beside, open_source, place_of
+from ..data.sources import (
+    LEADS_OUT,
+    FileSource,
+    PhotoSource,
+    is_gone,
+    leads_out,
+    name_beside,
+    open_source,
+)
 from ..errors import ImageError, InputError
 from .build import database_descriptor
 from .change import changing, next_part, next_state, without
 from .descriptors import JSON, Descriptor, pick_device
 from .embed import EmbedConfig, embed, none_usable
-from .manifest import Manifest, ShardInfo
+from .manifest import Manifest, ShardInfo, SourceInfo
 from .plan import ADDS_TO, digest_of, same_plan, write_plan
 from .publish import IndexConfig, Stages, publish, silently, sweep
 from .shards import PhotoRow, read_columns
 from .store import Skipped, all_rows, read_skipped, write_skipped
-from .whereabouts import expect_photos, is_gone
+from .whereabouts import expect_photos
 
 _AT_ONCE: Final = 4096  # photos compared with their files
 
@@ -110,7 +118,9 @@ def add(
         tried = {*names, *(row.path for row in skipped)}
         before = [row for row in _still_skipped(database, manifest, given) if row.path not in tried]
         all_skipped = before + skipped
-        manifest = _grown(database, manifest, names, shards, all_skipped, replaced, config, stages)
+        manifest = _grown(
+            database, manifest, given, names, shards, all_skipped, replaced, config, stages
+        )
         added = sum(shard.rows for shard in shards)
         lost = len(known.keys() & {row.path for row in skipped})
         changed = len(replaced) - lost
@@ -125,7 +135,8 @@ def _same_source(database: Path, manifest: Manifest, source: PhotoSource) -> Pho
     if kind in ("folder", "list") and source.kind in ("folder", "list"):
         stored = _stored_otherwise(database, manifest)
         names = (name_beside(root, source.root / name) for name in source.names)
-        return FileSource(kind, root, list(dict.fromkeys(stored.get(n, n) for n in names)))
+        earlier = tuple(map(Path, manifest.source.earlier))
+        return FileSource(kind, root, list(dict.fromkeys(stored.get(n, n) for n in names)), earlier)
     if (source.kind, source.root) != (kind, root):
         raise InputError(
             f"{source.root}: expected photos beside those of the database ({kind} {root}), "
@@ -135,14 +146,18 @@ def _same_source(database: Path, manifest: Manifest, source: PhotoSource) -> Pho
 
 
 def _stored_otherwise(database: Path, manifest: Manifest) -> dict[str, str]:
-    """Names to those under which an old database has the files; it had whole paths of some."""
-    root = Path(manifest.source.root)
+    """Names to those under which the database has the files, where these are others.
+
+    Old databases had whole paths of some, and what stayed as the root was moved keeps its name.
+    """
+    root, moved = Path(manifest.source.root), bool(manifest.source.earlier)
+    other = LEADS_OUT if moved else "^/"
     names = [row.path for row in read_skipped(database / manifest.skipped)]
     for shard in manifest.shards:
         column = read_columns(database / shard.file, ["path"]).column("path")
-        names += column.filter(starts_with(column, "/")).to_pylist()
-    whole = [name for name in names if name.startswith("/")]
-    return {name_beside(root, place_of(root, name)): name for name in whole}
+        names += column.filter(match_substring_regex(column, other)).to_pylist()
+    others = (name for name in names if name.startswith(("/", "../") if moved else "/"))
+    return {name_beside(root, manifest.source.place(name)): name for name in others}
 
 
 def _known(
@@ -217,12 +232,12 @@ def _as_built(manifest: Manifest, config: AddConfig) -> EmbedConfig:
 
 def _still_skipped(database: Path, manifest: Manifest, given: PhotoSource) -> list[Skipped]:
     """What could not be used before, without the files that the folder or archive has no more."""
-    before, root = read_skipped(database / manifest.skipped), Path(manifest.source.root)
+    before = read_skipped(database / manifest.skipped)
     if given.kind == "list":
         return before
     if given.kind == "folder":
         top = given.root.resolve()
-        files = ((row, place_of(root, row.path)) for row in before)
+        files = ((row, manifest.source.place(row.path)) for row in before)
         return [
             r for r, file in files if not (file.resolve().is_relative_to(top) and is_gone(file))
         ]
@@ -230,9 +245,19 @@ def _still_skipped(database: Path, manifest: Manifest, given: PhotoSource) -> li
     return [row for row in before if row.path in held]
 
 
+def _with_folder(place: SourceInfo, given: PhotoSource) -> SourceInfo:
+    """The place that knows of a folder outside of the root that photos are added from."""
+    root = Path(place.root)
+    name = name_beside(root, given.root)
+    if given.kind != "folder" or not leads_out(name) or root.is_relative_to(given.root):
+        return place
+    return replace(place, added=tuple(dict.fromkeys((*place.added, name))))
+
+
 def _grown(
     database: Path,
     manifest: Manifest,
+    given: PhotoSource,
     names: list[str],
     shards: list[ShardInfo],
     skipped: list[Skipped],
@@ -251,6 +276,7 @@ def _grown(
     write_skipped(database / file, skipped)
     manifest = replace(
         manifest,
+        source=_with_folder(manifest.source, given),
         shards=(*manifest.shards, *shards),
         count=manifest.count + sum(shard.rows for shard in shards),
         next_id=manifest.next_id + len(names),

@@ -106,7 +106,10 @@ def _names(manifest: Manifest, path: str) -> set[str]:
     if manifest.source.kind in ("tar", "parquet"):
         return {path.removeprefix(f"{root}:")}
     files = (root / path, Path(path))
-    return {name(root, file) for name in (name_in, name_beside) for file in files}
+    names = {name(root, file) for name in (name_in, name_beside) for file in files}
+    here = Path(path).absolute()
+    beside = {name_beside(Path(top), here) for top in manifest.source.earlier}
+    return names | {path} | {name for name in beside if manifest.source.place(name) == here}
 
 
 def compact(

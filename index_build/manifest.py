@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from ..data.archives import SourceKind
 from ..data.files import replacing, sha256
 from ..data.progress import Progress, silent
+from ..data.sources import PhotoSource, place_of, reopen_source
 from ..errors import DatabaseError, expect_one_of
 from .descriptors import JSON
 
@@ -42,10 +43,30 @@ class SourceInfo:
     Attributes:
         kind: see `data.sources`.
         root: what the paths in the shards are relative to, or the tar or Parquet file; absolute.
+        earlier: what the root was before it was moved, the last one first: photos outside of it
+            may have stayed.
+        added: folders outside of the root that photos were added from, called as photos are.
     """
 
     kind: SourceKind
     root: str
+    earlier: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+
+    def moved_to(self, root: Path) -> "SourceInfo":
+        """The same photos with another root."""
+        known = (self.root, *self.earlier)
+        return replace(
+            self, root=str(root), earlier=tuple(top for top in known if top != str(root))
+        )
+
+    def place(self, name: str) -> Path:
+        """Where a photo's file is; not for archives."""
+        return place_of(Path(self.root), name, [Path(top) for top in self.earlier])
+
+    def reopen(self) -> PhotoSource:
+        """A source to read the photos from; see `reopen_source`."""
+        return reopen_source(self.kind, Path(self.root), tuple(map(Path, self.earlier)))
 
 
 @dataclass(frozen=True)
@@ -152,12 +173,18 @@ def read_manifest(folder: Path) -> Manifest:
         **{
             **values,
             "descriptor": DescriptorInfo(**values["descriptor"]),
-            "source": SourceInfo(**values["source"]),
+            "source": _source_of(values["source"]),
             "index": IndexInfo(**values["index"]),
             "shards": tuple(ShardInfo(**shard) for shard in values["shards"]),
             "files": {name: FileInfo(**info) for name, info in values["files"].items()},
         }
     )
+
+
+def _source_of(values: dict[str, Any]) -> SourceInfo:
+    """Where the photos are; old databases know of no earlier root and of no folder added."""
+    more = (tuple(values.get(name, ())) for name in ("earlier", "added"))
+    return SourceInfo(values["kind"], values["root"], *more)
 
 
 def _why_missing(folder: Path, error: OSError) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..data.files import expect_outside, expect_utf8
 from ..data.images import Pixels, decode
-from ..data.sources import PhotoSource, expect_root, place_of, reopen_source
+from ..data.sources import PhotoSource, expect_root
 from ..errors import DatabaseError, ImageError, InputError
 from ..index_build.descriptors import Descriptor
 from ..index_build.exact import Ids, Vectors
@@ -63,7 +63,7 @@ class ImageDatabase:
         self._on_gpu = to_gpu(self._index) if count_gpus(import_faiss()) else None
         self._gpu_lock = Lock()  # FAISS lets several threads search on the CPU only
         self._removed = np.sort(read_removed(folder, manifest))
-        self._root = photos or Path(manifest.source.root)
+        self._where = manifest.source.moved_to(photos) if photos else manifest.source
         self._read_rows = lru_cache(_SHARDS)(read_rows)  # shards never change
 
     @classmethod
@@ -224,8 +224,9 @@ class ImageDatabase:
         return [self._place(row.path) for row in self.rows(ids)]
 
     def _place(self, name: str) -> str:
-        inside = self.manifest.source.kind in ("tar", "parquet")
-        return f"{self._root}:{name}" if inside else str(place_of(self._root, name))
+        where = self._where
+        inside = where.kind in ("tar", "parquet")
+        return f"{where.root}:{name}" if inside else str(where.place(name))
 
     def expect_outside(self, out: Path, *others: Path) -> None:
         """Refuse to write over the database, the archive that its photos are in, or other files.
@@ -233,7 +234,8 @@ class ImageDatabase:
         Raises:
             InputError: naming both.
         """
-        archive = [self._root] if self.manifest.source.kind in ("tar", "parquet") else []
+        where = self._where
+        archive = [Path(where.root)] if where.kind in ("tar", "parquet") else []
         expect_outside(out, [self.folder, *archive, *others])
 
     def photos(self, ids: Iterable[int], size: int | None = None) -> list[Pixels]:
@@ -275,7 +277,7 @@ class ImageDatabase:
 
     @cached_property
     def _source(self) -> PhotoSource:
-        return reopen_source(self.manifest.source.kind, self._root)
+        return self._where.reopen()
 
 
 def _excluded(exclude_ids: Excluded | None, n: int) -> list[Ids]:

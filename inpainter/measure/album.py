@@ -40,7 +40,7 @@ class FaceSource:
             size: side of the frame, in pixels.
         """
         self.kind: SourceKind = photos.kind
-        self.root = photos.root
+        self.root, self.earlier = photos.root, photos.earlier
         self._photos, self._size = photos, size
         self._finder = default_finder()
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.progress import Progress, silent
-from ...data.sources import PhotoSource, open_source, reopen_source
+from ...data.sources import PhotoSource, open_source
 from ...data.tensors import to_images
 from ...errors import InputError
 from ...index_build.build import database_descriptor
@@ -78,10 +78,10 @@ class Shelf:
     def __init__(self, database: Path, caches: Caches, moved: Path | None = None) -> None:
         self._database = ImageDatabase.open(database, "sizes")
         manifest = self._database.manifest
-        root = moved.absolute() if moved else Path(manifest.source.root)
+        source = manifest.source.moved_to(moved.absolute()) if moved else manifest.source
         found = list(all_rows(database, manifest))
         names = [row.path for row in found]
-        self.cache = caches.open(reopen_source(manifest.source.kind, root), names)
+        self.cache = caches.open(source.reopen(), names)
         self._ids = np.array([row.id for row in found], dtype=np.int64)  # ascending
 
     def training_set(self, table: Path, k: int) -> PhotoSet:

@@ -122,6 +122,25 @@ def test_deleted_photos_are_listed_and_taken_out(photos: Path) -> None:
     assert "4 photos" in run("info", DATABASE).output
 
 
+def test_an_added_folder_that_is_away_is_taken_out_only_if_asked(photos: Path) -> None:
+    more = photos.parent / "more"
+    draw(more, range(6, 8))
+    run("add", DATABASE, more, "--device", "cpu")
+    assert f"photos added from {more}\n" in run("info", DATABASE).output
+    more.rename("away")
+    assert "2 of 8 photos are gone" in run("verify", DATABASE, "--photos").output
+    refused = run("remove", DATABASE, "--missing")
+    assert refused.exit_code == 2
+    assert refused.output == (
+        f"Error: {more}: expected photos of {DATABASE}, found none of 2 that were looked for; "
+        "if they were deleted, and no disk is away: "
+        f"simpaint index remove {DATABASE} --missing --whole-folders\n"
+    )
+    assert run("remove", DATABASE, "--id", 0, "--whole-folders").exit_code == 2
+    taken = run("remove", DATABASE, "--missing", "--whole-folders")
+    assert "2 photos removed whose files are gone" in taken.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -1,3 +1,4 @@
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
@@ -7,7 +8,7 @@ import pytest
 from simpaint.data import sources
 from simpaint.errors import InputError
 from simpaint.index_build.change import remove
-from simpaint.index_build.manifest import read_manifest
+from simpaint.index_build.manifest import Manifest, read_manifest
 from simpaint.index_build.whereabouts import missing, moved
 from simpaint.retrieval import ImageDatabase
 
@@ -152,3 +153,86 @@ def test_photos_beside_the_root_do_not_hide_that_it_moved(tmp_path: Path, db: Pa
     for look in (missing, lambda db: added(db, more)):
         with pytest.raises(InputError, match="if they were moved"):
             look(db)
+
+
+def test_what_was_added_from_elsewhere_and_stayed_is_found(photos: Path, tmp_path: Path) -> None:
+    db, more = tmp_path / "db", draw_faces(tmp_path / "y" / "more", 9, start=80)
+    (more / "bad.jpg").touch()
+    built(photos, db)
+    added(db, more)
+    (tmp_path / "z" / "deep").mkdir(parents=True)
+    now = photos.rename(tmp_path / "z" / "deep" / "album")
+    assert len(ImageDatabase.open(db, photos=now).photos(range(49))) == 49
+    done = moved(db, now)
+    assert (done.looked_for, done.there, missing(db)) == (25, 25, [])
+    assert ImageDatabase.open(db).paths([40]) == [str(more / "0080.jpg")]
+    result = added(db, more)
+    assert (result.added, result.unchanged, result.manifest) == (0, 9, done.manifest)
+    (more / "0081.jpg").write_bytes(face_jpeg(500))
+    draw_faces(more, 1, start=90)
+    (more / "bad.jpg").unlink()
+    result = added(db, more)
+    assert (result.added, result.changed, result.manifest.skipped_count) == (2, 1, 0)
+    now = now.rename(tmp_path / "z" / "album")  # once more: some were added beside the second place
+    assert (moved(db, now).manifest.count, missing(db)) == (50, [])
+    assert added(db, more).unchanged == 10
+    (more / "0082.jpg").unlink()
+    (gone,) = missing(db)
+    assert ImageDatabase.open(db).paths([gone.id]) == [str(more / "0082.jpg")]
+    assert remove(db, paths=[gone.path, str(more / "0080.jpg"), str(more / "0090.jpg")]).count == 47
+
+
+def test_of_what_was_added_some_may_move_with_the_root(tmp_path: Path) -> None:
+    home, db = tmp_path / "home", tmp_path / "db"
+    built(draw_faces(home / "photos", 3), db)
+    added(db, draw_faces(home / "more", 2, start=8))
+    added(db, draw_faces(tmp_path / "disk", 2, start=20))
+    (tmp_path / "a").mkdir()
+    now = home.rename(tmp_path / "a" / "home")
+    done = moved(db, now / "photos")
+    assert (done.looked_for, done.there, missing(db)) == (7, 7, [])
+    places = ImageDatabase.open(db).paths([3, 5])
+    assert places == [str(now / "more" / "0008.jpg"), str(tmp_path / "disk" / "0020.jpg")]
+
+
+def test_what_was_added_does_not_make_a_wrong_place_right(tmp_path: Path, db: Path) -> None:
+    added(db, draw_faces(tmp_path / "more", 90, start=100))
+    before = read_manifest(db)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"empty: .* found none of 10 .* the first: 0000\.jpg"):
+        moved(db, tmp_path / "empty")
+    assert read_manifest(db) == before
+
+
+def test_an_added_folder_that_is_away_is_not_taken_for_deleted(tmp_path: Path, db: Path) -> None:
+    for name, start in (("one", 80), ("two", 90)):
+        added(db, draw_faces(tmp_path / name, 3, start=start))
+    (tmp_path / "two" / "0090.jpg").unlink()
+    away = (tmp_path / "one").rename(tmp_path / "away")
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"one: expected photos of .* found none of 3 that"):
+            missing(db)
+        (tmp_path / "one").mkdir(exist_ok=True)  # as where a disk is mounted
+    assert len(missing(db, whole_folders=True)) == 4
+    (away / "0080.jpg").rename(tmp_path / "one" / "0080.jpg")
+    paths = [row.path for row in missing(db)]
+    assert paths == ["../one/0081.jpg", "../one/0082.jpg", "../two/0090.jpg"]
+
+
+def test_an_old_database_does_not_know_what_was_added(
+    tmp_path: Path, db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def as_once(manifest: Manifest) -> dict[str, object]:
+        source = {"kind": manifest.source.kind, "root": manifest.source.root}
+        return {**asdict(manifest), "source": source}
+
+    more = draw_faces(tmp_path / "more", 3, start=80)
+    with monkeypatch.context() as patch:
+        patch.setattr("simpaint.index_build.manifest.asdict", as_once)
+        added(db, more)
+    assert read_manifest(db).source.added == ()
+    more = more.rename(tmp_path / "away")
+    with pytest.raises(InputError, match=r"more: expected photos of .* found none of 3 that"):
+        missing(db)
+    more.rename(tmp_path / "more")
+    assert missing(db) == []

@@ -6,6 +6,7 @@ The modules here import nothing heavy at the top, so that `simpaint --help` stay
 import errno
 import io
 import logging
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ from .index import index
 from .inpaint import inpaint
 from .masks import masks
 from .train import train
+
+_NO_MEMORY = re.compile("out of memory|can't allocate memory")  # as torch says it
 
 
 class _Failure(click.ClickException):
@@ -58,7 +61,9 @@ class _Root(click.Group):
             if ctx.params["verbose"]:
                 traceback.print_exc()
             raise _Failure(" ".join(str(error).split())) from error
-        except (OSError, MemoryError, UnicodeError) as error:
+        except (OSError, MemoryError, UnicodeError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not _NO_MEMORY.search(str(error)):
+                raise
             if isinstance(error, OSError) and error.errno == errno.EPIPE:  # click knows what to do
                 raise
             if ctx.params["verbose"]:

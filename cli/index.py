@@ -322,6 +322,7 @@ def search(
     as_json: bool,
 ) -> None:
     """Find the photos of DATABASE that resemble PHOTO."""
+    from ..data.photo_files import expect_png
     from ..errors import DatabaseError
     from ..index_build import database_descriptor, read_manifest
     from ..retrieval import ImageDatabase, Match
@@ -336,6 +337,8 @@ def search(
             draw_matches(opened, photo, matches, grid)
         return matches
 
+    if grid is not None:
+        expect_png(grid)
     before = read_manifest(database)
     try:
         matches = find()

@@ -221,7 +221,8 @@ def _redraw_lost(job: _Job, start: int, stop: int) -> None:
             path = job.out / _file(job, split, index)
             if path.name not in there:
                 job.source.draw(split, index, mask)
-                _write_png(path, mask, black_holes=job.black_holes)
+                with replacing(path) as temporary:  # else half a mask would be there for good
+                    _write_png(temporary, mask, black_holes=job.black_holes)
         first += count
 
 

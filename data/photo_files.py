@@ -17,7 +17,7 @@ import tifffile
 from PIL import ExifTags, Image
 from PIL.ImageFile import ImageFile
 
-from ..errors import ImageError
+from ..errors import ImageError, InputError
 from .files import replacing
 from .images import MAX_PIXELS, TURNS, check_size, open_image, read_file
 from .rasters import MODES, Array, Stored, upright
@@ -140,6 +140,16 @@ def _exif(image: ImageFile) -> Image.Exif | None:
     except Exception:  # a damaged block says nothing; the picture itself is whole
         return None
     return exif if len(exif) else None
+
+
+def expect_png(path: Path) -> None:
+    """Refuse a name under which a PNG would be taken for something else.
+
+    Raises:
+        InputError: naming it.
+    """
+    if path.suffix.lower() != ".png":
+        raise InputError(f"{path}: expected a name that ends in .png")
 
 
 def format_of(path: Path) -> str:

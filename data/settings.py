@@ -47,7 +47,7 @@ def expect_unused(out: Path, names: Iterable[str]) -> None:
     for path in (out / name for name in names):
         if any(path.iterdir()) if path.is_dir() else path.exists():
             raise InputError(
-                f"{out}: expected a new folder, or one with its settings.json; found {path.name} "
+                f"{out}: expected a new folder, or one with its settings; found {path.name} "
                 "of something else; choose another folder"
             )
 

@@ -12,12 +12,12 @@ from skimage.data import astronaut
 from ..data.files import make_folder, replacing
 from ..data.images import Pixels, decode, write_mask, write_png
 from ..data.masks import MaskConfig, MaskGenerator
+from ..data.settings import expect_unused, write_settings
 from ..data.sources import open_source
 from ..data.strokes import synthetic_bank
 from ..data.tensors import to_pixels
 from ..errors import InputError
 from ..index_build.build import build_index
-from ..index_build.manifest import MANIFEST, PLAN
 from ..index_build.publish import Stages
 from .checkpoint import load
 from .dcgan import Generator, generate_faces
@@ -25,6 +25,8 @@ from .page import Page
 from .pipeline import Inpainter
 from .whole.steps import draw_steps
 
+_SETTINGS: Final = ".demo.json"
+_MADE: Final = ("database", "faces", "pictures", "photos.txt", "report.html", "report.md")
 _GENERATED: Final = 500
 _HELD_OUT: Final = 4
 _SMALLEST: Final = 8  # what masks are drawn for
@@ -60,14 +62,17 @@ def write_demo(folder: Path, photos: Path | None, bar: Stages) -> Path:
         the report.
 
     Raises:
-        InputError: too few photos, or one to paint that is too small.
+        InputError: too few photos, or one to paint that is too small; or the folder holds
+            something else.
         StorageError: a file cannot be written.
     """
+    if not (folder / _SETTINGS).exists():
+        expect_unused(folder, _MADE)
+        make_folder(folder)
+        write_settings(folder / _SETTINGS, {"photos": str(photos.absolute()) if photos else None})
     listed, held_out = _generated(folder / "faces") if photos is None else _given(photos, folder)
     database = folder / "database"
     if database.exists():
-        if not any((database / name).exists() for name in (MANIFEST, PLAN)):
-            raise InputError(f"{database}: expected a database to replace, found something else")
         shutil.rmtree(database)  # of the demo before: its photos may be others
     manifest = build_index(listed, database, stages=bar)
     inpainter = Inpainter.load(database)
@@ -163,7 +168,8 @@ def _show(page: Page, folder: Path, inpainter: Inpainter, case: _Case) -> None:
     write_png(steps, draw_steps(result, inpainter.names(result.ids)))
     page.text(
         "What the networks saw and did, a line for each square of the photo: masked, coarse, the "
-        "photo that was found by it and its cosine, and the result:"
+        "photos that were found by it and their cosines, and the result; what is not painted by "
+        "networks is closed smoothly or copied:"
     )
     page.picture(steps, f"{case.title}: steps")
 

@@ -206,12 +206,14 @@ def _hashes(photos: Path, cache: PhotoCache, rows: Rows) -> dict[int, str]:
 def _open(config: Evaluation, stages: Stages) -> tuple[Cases, People | None]:
     """Photos and holes, and who is on the photos of an album."""
     people = None
+    named_bank(config.strokes)  # what it is not is told before photos are read
     if config.album:
         cache, people = open_album(config.photos, config.out, config.size, stages)
     else:
         source = open_source(config.photos, exclude=config.out)
         side = side_with_room(config.size, config.jitter)
-        cache = cache_photos(source, source.names, config.out / "photos", side)
+        with stages("Reading", "photos") as read:
+            cache = cache_photos(source, source.names, config.out / "photos", side, progress=read)
     rows = people.rows if people else cache.usable
     if not len(rows):
         raise InputError(f"{config.photos}: expected persons with several photos, found none")

@@ -143,6 +143,9 @@ class Inpainter:
         if references and auxiliary != "database":
             raise InputError(f"{auxiliary} photos: expected no reference photos beside them")
         expect_beside("--moved", moved, database, "--database")
+        expect_beside(
+            "--database", database, auxiliary != "noise", "another --auxiliary than noise"
+        )
         if references and database is not None:
             raise InputError(
                 f"{database}: expected a database or reference photos to borrow from, found both"

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from ..data.files import make_folder
 from ..data.images import decode, write_png
 from ..data.tensors import to_images
 from ..index_build.descriptors import Descriptor
@@ -63,6 +64,7 @@ def draw_matches(database: ImageDatabase, photo: Path, matches: list[Match], out
     database.expect_outside(out, photo, *(Path(match.path) for match in matches))
     photos = database.photos([match.id for match in matches], SIDE)
     names = [Path(match.path).name for match in matches]
+    make_folder(out.parent)
     write_png(
         out, draw_grid(decode(photo, side=SIDE), photos, [match.score for match in matches], names)
     )

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ..data.files import replacing
+from ..data.files import make_folder, replacing
 from ..data.progress import Progress, silent
 from ..errors import InputError
 from ..index_build.descriptors import Descriptor, Whitened
@@ -85,6 +85,7 @@ def write_neighbors(
         raise InputError("max_score: expected a number, found nan")
     database.expect_outside(out)
     _expect_ours(out)
+    make_folder(out.parent)
     manifest = database.manifest
     if max_score is None:
         max_score = copy_score(manifest)

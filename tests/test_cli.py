@@ -100,6 +100,21 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path: Path) -> No
     assert len(list((tmp_path / "train").glob("*.png"))) == 40000
 
 
+@pytest.mark.parametrize(
+    ("said", "code"), [("DefaultCPUAllocator: can't allocate memory", 2), ("another bug", 1)]
+)
+def test_no_memory_is_one_line_but_a_bug_is_not(
+    monkeypatch: pytest.MonkeyPatch, said: str, code: int
+) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr("simpaint.index_build.manifest.read_manifest", fail)
+    result = CliRunner().invoke(main, ["index", "info", "db"])
+    assert result.exit_code == code
+    assert (result.output == f"Error: RuntimeError: {said}\n") == (code == 2)
+
+
 def test_what_the_system_refuses_is_one_line_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -105,7 +105,7 @@ def cache_photos(
         size: side of the central squares that are kept.
         exact: decode JPEGs at their full size; see `read_photo` for what is quicker.
         workers: threads that decode.
-        progress: told of photos done.
+        progress: told of photos done, if any are left to do.
 
     Raises:
         InputError: there are none, or none can be used, or `folder` caches other photos or another
@@ -145,7 +145,7 @@ def cache_photos(
         for start in range(0, len(names), _BLOCK):
             if not _block(folder, start).exists():
                 _write_block(folder, start, names[start : start + _BLOCK], size, pool, read)
-            progress(min(start + _BLOCK, len(names)), len(names))
+                progress(min(start + _BLOCK, len(names)), len(names))
     cache = PhotoCache(folder)
     if not len(cache.usable):
         name, reason = next(iter(cache.unusable.items()))

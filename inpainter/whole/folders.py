@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from ...data.files import make_folder, replacing
 from ...data.images import expect_picture, read_file, write_png
-from ...data.photo_files import format_of, open_photo, save_photo
+from ...data.photo_files import expect_png, format_of, open_photo, save_photo
 from ...data.progress import Progress, silent
 from ...data.settings import changed_settings, read_settings, write_settings
 from ...data.sources import open_source
@@ -60,7 +60,8 @@ def expect_paintable(job: Job, steps: Path | None = None) -> None:
         steps: a PNG to be drawn.
 
     Raises:
-        InputError: there is no mask, or one of the files would be written over another.
+        InputError: there is no mask, one of the files would be written over another, or `steps` is
+            not called a PNG.
         ImageError: photo or mask is no picture, or the result's name has no ending of one.
     """
     format_of(job.out)
@@ -71,8 +72,10 @@ def expect_paintable(job: Job, steps: Path | None = None) -> None:
         raise InputError(f"{job.mask}: expected a mask, found the photo itself")
     if job.out.resolve() in given:
         raise InputError(f"{job.out}: expected another file than the {given[job.out.resolve()]}")
-    if steps is not None and steps.resolve() in {*given, job.out.resolve()}:
-        raise InputError(f"{steps}: expected another file than photo, mask and result")
+    if steps is not None:
+        if steps.resolve() in {*given, job.out.resolve()}:
+            raise InputError(f"{steps}: expected another file than photo, mask and result")
+        expect_png(steps)
     expect_picture(job.photo)
     expect_picture(job.mask)
 

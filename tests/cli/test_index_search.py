@@ -122,3 +122,10 @@ def test_a_search_during_a_compaction_finds_what_there_is(
     result = run("search", database, query, "-k", 9)
     assert result.exit_code == 0, result.output
     assert len([line for line in result.output.splitlines() if line.endswith(".png")]) == 5
+
+
+def test_a_grid_is_called_a_png(folder: Path, tmp_path: Path) -> None:
+    photo = folder / "photos" / "03.png"
+    result = run("search", folder / DATABASE, photo, "--grid", tmp_path / "grid.jpg")
+    assert (result.exit_code, (tmp_path / "grid.jpg").exists()) == (2, False)
+    assert "grid.jpg: expected a name that ends in .png" in result.output

@@ -16,3 +16,12 @@ def test_photos_too_small_to_paint_are_told_before_anything_is_built(tmp_path: P
     with pytest.raises(InputError, match=r"0\.png: expected a photo of 8 pixels .* found 20 x 7"):
         write_demo(tmp_path / "out", tmp_path / "photos", silently)
     assert not (tmp_path / "out" / "database").exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    mine = tmp_path / "out" / "database" / "manifest.json"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("a database of one's own")
+    with pytest.raises(InputError, match="found database of something else"):
+        write_demo(tmp_path / "out", None, silently)
+    assert mine.read_text() == "a database of one's own"

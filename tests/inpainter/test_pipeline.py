@@ -280,7 +280,8 @@ def test_other_auxiliaries_depend_on_the_seed_alone(
     auxiliary: Any,
 ) -> None:
     def neighbors(seed: int) -> torch.Tensor:
-        paint = load(folder, 3, database=folder / "db", auxiliary=auxiliary, seed=seed)
+        database = folder / "db" if auxiliary == "random" else None
+        paint = load(folder, 3, database=database, auxiliary=auxiliary, seed=seed)
         result = paint(photo, mask)
         assert result.scores.isnan().all()
         assert len(paint.names(result.ids[0])) == 3
@@ -341,6 +342,8 @@ def test_what_cannot_be_borrowed_from_is_refused(folder: Path, tmp_path: Path) -
         load(folder, 1)
     with pytest.raises(DatabaseError, match="missing"):
         load(folder, 1, database=tmp_path / "missing")
+    with pytest.raises(InputError, match="--database: expected another --auxiliary than noise"):
+        load(folder, 1, database=folder / "db", auxiliary="noise")
     with pytest.raises(InputError, match="auxiliary: expected one of database, random, noise"):
         load(folder, 1, auxiliary="oracle")
     with pytest.raises(InputError, match="a mask for each of 2 photos: 1"):

@@ -166,7 +166,7 @@ def test_a_file_of_something_else_is_not_written_over(db: ImageDatabase, tmp_pat
         write_neighbors(db, tmp_path / "photo.jpg", 3, max_score=1)
     assert (tmp_path / "photo.jpg").read_bytes() == b"a photo"
     for _ in range(2):  # but a table is
-        write_neighbors(db, tmp_path / "n.parquet", 3, max_score=1)
+        write_neighbors(db, tmp_path / "new" / "n.parquet", 3, max_score=1)
 
 
 def test_more_neighbors_than_photos_take_no_memory(

@@ -33,32 +33,34 @@ from .tone import Tone
 from .views import Holes, Laid, View, blurred, enlarged, spread, view
 from .votes import outvoted
 
-_THICK: Final = 48  # pixels: where a hole is thicker, copies are chosen at a reduced size
-_FINE: Final = 192  # pixels: where it is thicker, seams are drawn and copies blended so
-_REACH: Final = 2  # thicknesses around the hole are looked at, but as many pixels at the least:
-_LEAST_REACH: Final = 48  # reduced
-_ENOUGH: Final = 0.1  # of what is there may be copied; else smooth colours would be left
-_PICTURES: Final = 20
+_THICK: Final = 48  # pixels: thicker holes are reduced to this to choose copies
+_FINE: Final = 192  # pixels: thicker holes are reduced to this to draw seams and to blend
+_REACH: Final = 2  # thicknesses around a hole that are looked at
+_LEAST_REACH: Final = 48  # reduced pixels around a hole that are looked at, at the least
+_ENOUGH: Final = 0.1  # of what is around must be free to be copied
+_PICTURES: Final = 20  # offsets at most that the photo itself is copied at
 _LEAST: Final = 1 / 3  # of the hole's thickness: shorter offsets show the hole itself
-_SEEN: Final = 0.3  # of the hole must a picture show
-_SEAM: Final = 8.0  # weights of the energy's terms
-_GUIDE: Final = 0.1
-_GUESS: Final = 0.01
-_DOUBT: Final = 0.5  # as `_GUIDE`, where other photos show different things
-_NO_PICTURE: Final = 1e2  # costs more than any
-_UNKNOWN: Final = 1e3
-_SOFT: Final = 2.0  # reduced pixels: what is smoother counts as colour,
-_SOFTER: Final = 12.0  # and what is not so smooth as rough,
-_RING: Final = 24  # so far around a hole
-_USUAL: Final = 20.0  # times what is rough there is no reason not to copy
-_NEAR: Final = 1.0  # reduced pixels: seams are moved so far,
-_FAINT: Final = 0.02  # where a label's share, so blurred, is not less;
-_NEAREST: Final = 4  # between so many copies
-_RIM: Final = 2  # reduced pixels around a hole tell where a copy belongs
+_SEEN: Final = 0.3  # of the hole that a copy must show
+_RIM: Final = 2  # reduced pixels around a hole that tell where a copy belongs
+_POINTS: Final = 100_000  # of the rim, times tries, tell where exactly a copy belongs
+_FEWEST: Final = 50  # points that tell it
+# The energy that is least in the best choice; squares of colours in [0, 1] are its unit.
+_SEAM: Final = 8.0  # weight of steps at the hole's border
+_GUIDE: Final = 0.1  # weight of colours unlike those that go on smoothly into the hole
+_GUESS: Final = 0.01  # cost of a copy of the photo itself where other photos show the place
+_DOUBT: Final = 0.5  # weight as `_GUIDE`, where other photos show different things
+_NO_PICTURE: Final = 1e2  # cost of no copy at all
+_UNKNOWN: Final = 1e3  # cost of what a copy does not show
+_SOFT: Final = 2.0  # reduced pixels: what is smoother counts as colour
+_SOFTER: Final = 12.0  # reduced pixels: what is less smooth than this counts as rough
+_RING: Final = 24  # reduced pixels around a hole that tell how rough it is there
+_USUAL: Final = 20.0  # times the roughness there: so far off colours may be at no cost
+# Seams that are drawn again in a larger picture.
+_NEAR: Final = 1.0  # reduced pixels by which they are moved
+_NEAREST: Final = 4  # copies that each pixel chooses from
+_FAINT: Final = 0.02  # least share of a label around a pixel, for it to be chosen
 _AROUND: Final = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)]
 _SIDES: Final = ((1, 0), (0, 1), (-1, 0), (0, -1))
-_POINTS: Final = 100_000  # of the rim, times tries, tell where exactly a copy belongs
-_FEWEST: Final = 50
 _SQUARE: Final = np.ones((3, 3), np.uint8)
 
 

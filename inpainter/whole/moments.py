@@ -20,27 +20,27 @@ from ..thin_plate import thin_plate
 from .frames import Floats
 from .views import Holes, blurred
 
-_ROUNDS: Final = 2
-_GLANCE: Final = 64  # pixels at which strangers are told, who are most,
-_LOOK: Final = 128  # at which it is told whether it is the same moment,
-_SIDE: Final = 256  # and at which flow is refined: more add nothing that is seen
-_FINEST: Final = 1  # of its pyramid's sizes: half the square's
-_CALM: Final = 0.03  # of a square's side: flow that changes faster is noise
-_FINE: Final = 0.025  # of its side: smaller things are detail
-_BESIDE: Final = 0.02  # of its side from a hole, what stands there is sure to be known,
-_AROUND: Final = 0.08  # and so far around it a copy must meet what is known
+_GLANCE: Final = 64  # pixels of a square's side at which most strangers are told
+_LOOK: Final = 128  # pixels of its side at which it is told whether it is the same moment
+_SIDE: Final = 256  # pixels of its side at which flow is refined; more add nothing that is seen
+_ROUNDS: Final = 2  # of flow, at each of these sizes
+_FINEST: Final = 1  # level of the flow's pyramid: half the square's size
+_CALM: Final = 0.03  # of the side: flow that changes within less is noise
+_FINE: Final = 0.025  # of the side: what is smaller is fine detail
+_BESIDE: Final = 0.02  # of the side: nearer to a hole there may be stains
+_AROUND: Final = 0.08  # of the side around a hole, in which a copy must meet what is known
 _FACE: Final = ((0.5, 0.55), (0.42, 0.48))  # middle and half axes of a face in its square
-_SEEN: Final = 0.15  # of the face: less tells nothing
-_SAME: Final = 0.7  # so does fine detail correlate, and so far is the brightness off at most,
-_OFF: Final = 0.03  # of white, in the face and around the hole;
-_MAYBE: Final = (0.45, 0.06)  # and so at a glance: nine in ten strangers go
-_GAIN: Final = 1.6
-_SOFT: Final = 0.008  # of its side: edges that lie a little beside do not tell photos apart
-_NEARLY_ALL: Final = 0.99  # of a copy's known pixels are not so far off,
-_COPY: Final = 0.03  # of white: 17 in 20 copies, cropped, scaled and stored again;
-_THERE: Final = 0.85  # and what is in the hole correlates so: that is so in 19 of 20 copies, and
-# where what is to go stands in one photo alone it is 0.63 in one of twenty
-_FAINT: Final = 0.004  # of white
+_SEEN: Final = 0.15  # of the face at the least must be known
+_SAME: Final = 0.7  # least correlation of fine detail in photos of the same moment
+_OFF: Final = 0.03  # of white: most difference of their brightness
+_MAYBE: Final = (0.45, 0.06)  # both at a glance: nine in ten strangers have less or more
+_GAIN: Final = 1.6  # most that contrast is raised or lowered
+_FAINT: Final = 0.004  # of white: contrast that counts as none
+# A copy of the photo itself: what of 20 copies 17 have, cropped, scaled and stored again.
+_SOFT: Final = 0.008  # of the side, blurred away: edges that lie a little beside
+_NEARLY_ALL: Final = 0.99  # share of the known pixels that are compared
+_COPY: Final = 0.03  # of white: most difference of these
+_THERE: Final = 0.85  # least correlation in the hole: 0.63 is one in twenty photos that are none
 
 
 class Moment(NamedTuple):

@@ -26,31 +26,32 @@ from .views import Holes, Laid, resized
 
 _logger = logging.getLogger(__name__)
 
-_SURE: Final = 24  # points in a plane are no chance
-_FEWEST: Final = 12  # of them around a hole are a plane of their own,
-_PLANES: Final = 2  # and so many are looked for
-_AROUND: Final = 1.0  # times the longer side of a hole's box is around it
-_ZOOM: Final = 6.0  # times larger or smaller: not from a few wrong points that fall together
-_SHARPER: Final = 1.5  # times as large as it appears: what is nearer appears larger
+_SURE: Final = 24  # points that agree on a plane: so many never do by chance
+_FEWEST: Final = 12  # points around a hole that make a plane of their own
+_PLANES: Final = 2  # planes around a hole that are looked for
+_AROUND: Final = 1.0  # longer sides of a hole's box: so far around it its points are
+_ZOOM: Final = 6.0  # times larger or smaller at most; more comes of wrong points
+_SHARPER: Final = 1.5  # times a photo's apparent size that is kept: what is nearer appears larger
 _HALF: Final = 0.5 + 0.5j  # from OpenCV's whole numbers to pixel centres
-_EDGE: Final = 2  # pixels at its edges that are not taken
+_EDGE: Final = 2  # pixels at a photo's edges that are not taken
 _SPREAD: Final = (0.1, 0.5, 0.9)  # quantiles that tell a photo's light
-_LIGHT: Final = 0.02  # of white: less spread than that tells nothing
-_GAIN: Final = 2.0
-_SAMPLES: Final = 100_000  # pixels tell it
+_LIGHT: Final = 0.02  # of white: a smaller spread of these tells nothing
+_GAIN: Final = 2.0  # most that light is raised or lowered
+_SAMPLES: Final = 100_000  # pixels that light is told by
 _FINE: Final = 1.5  # pixels: what is smoother is light, not sharpness
 _COLOURS: Final = 4.0  # pixels: colours are not so sharp as brightness
 _FAINT: Final = 1e-6
-_STILL: Final = 0.002  # sides of a photo: of its copies, cropped and scaled, none is further off
-_CELLS: Final = 48  # along a photo: their brightness
-_MOSTLY: Final = 0.5
-_ALIKE: Final = 0.7  # correlates so: 0.81 and more in 29 of 30 pairs, 0.51 with the same caption
-_BLURRED: Final = 2.0  # pixels: blocks of JPEG, and edges that lie a little beside,
-_RIM: Final = 9  # so wide,
-_CURVE: Final = 3  # and a curve of light of this degree do not tell photos apart:
-_NEARLY_ALL: Final = 0.995  # this share of a copy
-_SAME: Final = 45.0  # is not so far off, of 255: 33 at most, where its light or size was changed;
-# frames of a film by a camera that stands are 112 off, and an undamaged copy in the hole 113
+_CELLS: Final = 48  # along a photo, whose brightness is compared
+_MOSTLY: Final = 0.5  # of a cell must be seen in both
+_ALIKE: Final = 0.7  # least correlation: 0.81 in 29 of 30 pairs, 0.51 with the same caption
+# A copy of the photo itself.
+_STILL: Final = 0.002  # sides of a photo: corners of a copy, cropped or scaled, are no further off
+_BLURRED: Final = 2.0  # pixels, blurred away: blocks of JPEG, and edges a little beside
+_RIM: Final = 9  # pixels wide: edges of hole and photo, which are not compared
+_CURVE: Final = 3  # degree of the curve that takes one photo's light to the other's
+_NEARLY_ALL: Final = 0.995  # share of the pixels that are compared
+_SAME: Final = 45.0  # of 255: most difference of these. Copies of other light or size have 33,
+# frames of a film by a camera that stands 112, an undamaged copy in the hole 113.
 
 
 class Whole(NamedTuple):

@@ -104,6 +104,22 @@ class RunOptions:
     cpu: bool = False
 
 
+def expect_startable(options: RunOptions) -> None:
+    """Refuse a folder with another run, before photos are decoded for this one.
+
+    Raises:
+        InputError: it holds a run and `resume` was not asked for, or a network without a state.
+    """
+    if has_state(options.folder):
+        if not options.resume:
+            raise InputError(f"{options.folder}: holds a run already; --resume goes on with it")
+    elif kept_in(options.folder).exists():
+        raise InputError(
+            f"{kept_in(options.folder)}: is trained already, with no state to go on from; "
+            "name another folder"
+        )
+
+
 def train(
     task: Task,
     batches: Batches,
@@ -133,14 +149,7 @@ def train(
         DependencyError: the extra `train` is not installed.
         SimpaintError: a loss became infinite, in training or validation.
     """
-    if has_state(options.folder):
-        if not options.resume:
-            raise InputError(f"{options.folder}: holds a run already; --resume goes on with it")
-    elif kept_in(options.folder).exists():
-        raise InputError(
-            f"{kept_in(options.folder)}: is trained already, with no state to go on from; "
-            "name another folder"
-        )
+    expect_startable(options)
     make_folder(options.folder)
     run = _Run(task, batches, recipe, options, settings, keep, say)
     if options.resume:

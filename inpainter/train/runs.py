@@ -20,7 +20,7 @@ from ..copy_unet import CopyConfig, CopyUNet
 from ..dcgan import DCGANTask, GeneratorConfig
 from ..features import FeatureName, load_features
 from ..painters import CoarseNetwork, load_coarse
-from ..training import RunOptions, Task, train
+from ..training import RunOptions, Task, expect_startable, train
 from ..unet import VARIANTS, PConvUNet, SimUNet, UNetConfig, build_unet, more_neighbors
 from ..whole.framing import FramingConfig, FramingNet
 from .batches import Batches, FaceBatches, InpaintingBatches, PhotoSet
@@ -137,6 +137,7 @@ def train_painting(
     Raises:
         InputError: too, what is written would lie among the photos.
     """
+    expect_startable(options)
     for source in (run.photos, run.validation):
         _expect_outside(source, options.folder, caches)
     needed = recipe.loss.need_features
@@ -285,6 +286,7 @@ def train_dcgan(
         InputError: too, a stage's size is not the generator's.
     """
     _expect_size(recipe, config.size)
+    expect_startable(options)
     _expect_outside(photos, options.folder, caches)
     progress = in_lines(say, "photos decoded")
     cache = photo_set(photos, Caches(caches, config.size, progress=progress)).photos
@@ -312,6 +314,7 @@ def train_framing(
     """
     config = FramingConfig()
     _expect_size(recipe, config.size)
+    expect_startable(options)
     _expect_outside(photos, options.folder, caches)
     cache = photo_set(photos, Caches(caches, SIDE, progress=in_lines(say, "photos decoded"))).photos
     tell_unusable(say, cache)
@@ -340,6 +343,7 @@ def train_simnet(
             takes.
     """
     _expect_size(recipe, INPUT_SIZE)
+    expect_startable(options)
     for folder in photos:
         _expect_outside(folder, options.folder, caches)
     if options.precision == "auto":  # as the shipped network's, on a CPU too

@@ -17,7 +17,6 @@ from simpaint.index_build import BuildConfig, build_index
 from simpaint.inpainter import Inpainter
 from simpaint.inpainter.checkpoint import save
 from simpaint.inpainter.whole.frames import Frame, cut, cut_hole
-from simpaint.inpainter.whole.similar import Auxiliary
 
 from .tiny import Told, painter, tiny_copy, write_networks
 
@@ -100,11 +99,10 @@ def test_a_reference_may_show_the_place(folder: Path, table: Pixels, hole: Holes
     assert result.scores.isnan().all()
 
 
-@pytest.mark.parametrize("auxiliary", ["random", "noise"])
-def test_nothing_else_shows_what_stood_there(
-    folder: Path, table: Pixels, hole: Holes, auxiliary: Auxiliary
+def test_random_photos_do_not_show_what_stood_there(
+    folder: Path, table: Pixels, hole: Holes
 ) -> None:
-    result = load(folder, database=folder / "db", auxiliary=auxiliary, k=1)(table, hole)
+    result = load(folder, database=folder / "db", auxiliary="random", k=1)(table, hole)
     assert result.moved.tolist() == [True]
     assert (result.ids == -1).all()
     assert off(result.photo, table, hole) > 10

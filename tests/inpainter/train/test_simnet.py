@@ -165,7 +165,8 @@ def test_a_run_goes_on_with_the_same_recipe_photos_and_strokes_only(
     out = tmp_path / "run"
     replace(run, minutes=0).train(out)
     with pytest.raises(InputError, match="holds a run already; --resume goes on with it"):
-        run.train(out)
+        replace(run, caches=tmp_path / "unread").train(out)
+    assert not (tmp_path / "unread").exists()  # told before photos are decoded
     others: dict[str, dict[str, Any]] = {
         r"seed = 0, found 1": {"seed": 1},
         r"config\.queue = 24, found 25": {"config": replace(CONFIG, queue=25)},

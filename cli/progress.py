@@ -38,7 +38,10 @@ def progress_bar(title: str, unit: str = "", *, of_bytes: bool = False) -> Itera
     class Speed(ProgressColumn):
         def render(self, task: Task) -> Text:
             done, took = task.completed - task.fields["before"], task.elapsed or 0
-            return Text(f"{done / took:,.0f} {unit}/s" if took > _LEAST else "")
+            if took < _LEAST:
+                return Text()
+            digits = 0 if done > 10 * took else 1
+            return Text(f"{done / took:,.{digits}f} {unit}/s")
 
     columns: list[ProgressColumn] = (
         [DownloadColumn(), TransferSpeedColumn()] if of_bytes else [MofNCompleteColumn(), Speed()]

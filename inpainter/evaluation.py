@@ -17,6 +17,7 @@ stopped, and one with more methods adds them.
 """
 
 import hashlib
+import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,9 @@ from .measure.results import Summary, join, summarise, write_csv
 from .measure.work import Work, run
 from .train.jitter import side_with_room
 from .train.photo_cache import PhotoCache, cache_photos
+from .train.reporting import tell_unusable
+
+_logger = logging.getLogger(__name__)
 
 _MADE: Final = (
     "results.parquet", "table.csv", "differences.csv", "report.md", "report.html", "pictures",
@@ -214,6 +218,7 @@ def _open(config: Evaluation, stages: Stages) -> tuple[Cases, People | None]:
         side = side_with_room(config.size, config.jitter)
         with stages("Reading", "photos") as read:
             cache = cache_photos(source, source.names, config.out / "photos", side, progress=read)
+    tell_unusable(_logger.warning, cache)
     rows = people.rows if people else cache.usable
     if not len(rows):
         raise InputError(f"{config.photos}: expected persons with several photos, found none")

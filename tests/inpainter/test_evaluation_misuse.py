@@ -206,3 +206,9 @@ def test_a_weights_file_with_an_equals_sign_in_its_path_is_no_name(work: Path) -
     path = "lr=0.1/pconv.safetensors"
     planned = plan([path, f"mine={path}"], [], ["database"], None, 0)
     assert [(one.label, one.source) for one in planned] == [(path, path), ("mine", path)]
+
+
+def test_photos_that_cannot_be_used_are_told(work: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (work / "photos" / "3.png").write_bytes(b"no photo")
+    evaluate("--shape", "eyes", "--out", "a", "--methods", "telea")
+    assert "1 of 4 photos cannot be used and are left out; the first is 3.png: " in caplog.text

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ..errors import InputError
+from ..errors import InputError, expect_beside
 from .progress import progress_bar
 
 if TYPE_CHECKING:
@@ -201,8 +201,7 @@ def remove(
 
     if not photos and not ids and not gone:
         raise InputError("PHOTOS: expected some, --id or --missing, found none of them")
-    if whole_folders and not gone:
-        raise InputError("--whole-folders: expected --missing beside it, found none")
+    expect_beside("--whole-folders", whole_folders, gone, "--missing")
     lost = [row.id for row in missing(database, whole_folders=whole_folders)] if gone else []
     _summary(database, remove(database, [*ids, *lost], photos))
     if gone:

@@ -156,7 +156,7 @@ def _stored_otherwise(database: Path, manifest: Manifest) -> dict[str, str]:
     for shard in manifest.shards:
         column = read_columns(database / shard.file, ["path"]).column("path")
         names += column.filter(match_substring_regex(column, other)).to_pylist()
-    others = (name for name in names if name.startswith(("/", "../") if moved else "/"))
+    others = (name for name in names if name.startswith("/") or (moved and leads_out(name)))
     return {name_beside(root, manifest.source.place(name)): name for name in others}
 
 

@@ -69,7 +69,7 @@ def write_demo(folder: Path, photos: Path | None, bar: Stages) -> Path:
     if not (folder / _SETTINGS).exists():
         expect_unused(folder, _MADE)
         make_folder(folder)
-        write_settings(folder / _SETTINGS, {"photos": str(photos.absolute()) if photos else None})
+        write_settings(folder / _SETTINGS, {"made by": "simpaint demo"})
     listed, held_out = _generated(folder / "faces") if photos is None else _given(photos, folder)
     database = folder / "database"
     if database.exists():

@@ -210,7 +210,8 @@ def _hashes(photos: Path, cache: PhotoCache, rows: Rows) -> dict[int, str]:
 def _open(config: Evaluation, stages: Stages) -> tuple[Cases, People | None]:
     """Photos and holes, and who is on the photos of an album."""
     people = None
-    named_bank(config.strokes)  # what it is not is told before photos are read
+    if config.strokes != "synthetic":
+        named_bank(config.strokes)  # that it is none is told before photos are read
     if config.album:
         cache, people = open_album(config.photos, config.out, config.size, stages)
     else:

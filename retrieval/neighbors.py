@@ -85,7 +85,6 @@ def write_neighbors(
         raise InputError("max_score: expected a number, found nan")
     database.expect_outside(out)
     _expect_ours(out)
-    make_folder(out.parent)
     manifest = database.manifest
     if max_score is None:
         max_score = copy_score(manifest)
@@ -98,6 +97,7 @@ def write_neighbors(
     }
     schema = _schema(k).with_metadata(settings)
     short = 0
+    make_folder(out.parent)
     with replacing(out) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         found = max(1, min(k, manifest.count))
         for ids, best in _all_neighbors(database.folder, manifest, found, max_score, progress):

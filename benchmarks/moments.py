@@ -50,6 +50,9 @@ def holes(frame: Frame, shape: tuple[int, ...]) -> dict[str, Holes]:
     place = frame.inside((columns + 0.5) + 1j * (rows + 0.5))
     x, y = place.real, place.imag
 
+    def ellipse(middle: complex, width: float, height: float) -> Holes:
+        return np.asarray(((x - middle.real) / width) ** 2 + ((y - middle.imag) / height) ** 2 < 1)
+
     def box(left: float, top: float, right: float, bottom: float) -> Holes:
         return np.asarray((x > left) & (x < right) & (y > top) & (y < bottom))
 
@@ -57,7 +60,8 @@ def holes(frame: Frame, shape: tuple[int, ...]) -> dict[str, Holes]:
         "eyes": box(0.25, 0.38, 0.75, 0.56),
         "mouth": box(0.33, 0.62, 0.67, 0.82),
         "half": box(0.2, 0.2, 0.5, 0.9),
-        "hand": np.asarray(((x - 0.55) / 0.22) ** 2 + ((y - 0.62) / 0.25) ** 2 < 1),
+        "hand": ellipse(0.55 + 0.62j, 0.22, 0.25),
+        "arm": ellipse(0.6 + 1.0j, 0.22, 0.42),
     }
 
 

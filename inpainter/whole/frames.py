@@ -33,6 +33,10 @@ class Frame(NamedTuple):
         """The frame that has its centre there."""
         return cls(centre - side * _HALF, side)
 
+    def scaled(self, times: float) -> "Frame":
+        """The frame of the same middle that is so many times as large."""
+        return Frame.about(self.centre, self.side * times)
+
     @property
     def centre(self) -> complex:
         """The photo's point that is the frame's middle."""
@@ -48,6 +52,31 @@ class Frame(NamedTuple):
             of the same shape: 0 is the frame's top left corner, 1 + 1j its bottom right one.
         """
         return (points - self.corner) / self.side
+
+
+class Framed(NamedTuple):
+    """A square of a photo, and what is around it.
+
+    Attributes:
+        photo: uint8 RGB (H, W, 3).
+        frame: the square.
+    """
+
+    photo: NDArray[np.uint8]
+    frame: Frame
+
+    def scaled(self, times: float) -> "Framed":
+        """The square of the same middle that is so many times as large."""
+        return self._replace(frame=self.frame.scaled(times))
+
+    def cut(self, largest: int) -> Floats:
+        """The square's pixels as large as there are, but no larger: (S, S, 3), 1 = white."""
+        size = max(1, min(round(abs(self.frame.side)), largest))
+        return np.asarray(cut(self.photo, self.frame, size) / np.float32(255), np.float32)
+
+    def beyond(self, size: int) -> NDArray[np.bool_]:
+        """Which of the square's pixels lie beyond the photo: (S, S)."""
+        return cut_hole(np.zeros(self.photo.shape[:2], np.bool_), self.frame, size)
 
 
 def cut(image: NDArray[Any], frame: Frame, size: int, *, fill: float | None = None) -> Floats:

@@ -34,6 +34,7 @@ _SEEN: Final = 0.15  # of the face at the least must be known
 _SAME: Final = 0.7  # least correlation of fine detail in photos of the same moment
 _OFF: Final = 0.03  # of white: most difference of their brightness
 _MAYBE: Final = (0.45, 0.06)  # both at a glance: nine in ten strangers have less or more
+_PLAIN: Final = 0.01  # of white: less difference of their brightness tells without any detail
 _GAIN: Final = 1.6  # most that contrast is raised or lowered
 _FAINT: Final = 0.004  # of white: contrast that counts as none
 # A copy of the photo itself: what of 20 copies 17 have, cropped, scaled and stored again.
@@ -81,6 +82,26 @@ def same_moment(
         if given is None or not _is_copy(given, look, other, flow):
             best, found = alike, Moment(number, flow)
     return found
+
+
+def same_around(picture: Floats, hole: Holes, around: Holes, other: Floats) -> Moment | None:
+    """What is around a face, in a photo of the same moment; None if it is another there.
+
+    Args:
+        picture: (S, S, 3) in [0, 1], a face's square and what is around it.
+        hole: (S, S); what stands there is not used.
+        around: (S, S), what of the picture must be the same.
+        other: (s, s, 3), the same of the other photo.
+    """
+    small, ring = (_sized(one.astype(np.float32), _LOOK) > 0 for one in (hole, around))
+    ring &= ~small
+    if not ring.any():
+        return None
+    seen = _Seen(_sized(picture, _LOOK), small, ring, ring)
+    flow, alike, off = seen.beside(other, None)
+    if off > _OFF or (alike < _SAME and off > _PLAIN):
+        return None
+    return Moment(0, flow)
 
 
 class _Seen(NamedTuple):

@@ -20,7 +20,7 @@ from ...index_build.store import all_rows
 from ...retrieval.database import ImageDatabase
 from ...retrieval.retriever import Retrieved, Retriever, describe_pictures
 from .find_faces import FaceFinder, all_faces
-from .frames import Frame
+from .frames import Frame, Framed
 from .places import Whole
 from .portraits import SMALLEST, portrait
 
@@ -43,8 +43,8 @@ class Similar(Protocol):
     def whole(self, photo: Pixels) -> list[Whole]:
         """Photos that may show the same place as one without holes, uint8 RGB (H, W, 3)."""
 
-    def portrait(self, number: int) -> Pixels | None:
-        """A chosen photo's square as large as there is, uint8 RGB (s, s, 3); None of noise."""
+    def portrait(self, number: int) -> Framed | None:
+        """A chosen photo's square as large as there is, and what is around it; None of noise."""
 
     def names(self, ids: Sequence[int]) -> list[str]:
         """What the photos that were chosen are called; none for noise."""
@@ -65,10 +65,9 @@ class MostSimilar:
         found = self._retriever.like(photo, _CANDIDATES)
         return [Whole(number, score, partial(self._read, number)) for score, number in found]
 
-    def portrait(self, number: int) -> Pixels:
+    def portrait(self, number: int) -> Framed:
         """See `Similar`."""
-        photo = self._read(number)
-        return square(photo, min(photo.shape[:2]))
+        return _framed(self._read(number))
 
     def _read(self, number: int) -> Pixels:
         (photo,) = self._database.photos([number])
@@ -196,11 +195,10 @@ class Chosen:
             for path, number in firsts.items()
         ]
 
-    def portrait(self, number: int) -> Pixels:
+    def portrait(self, number: int) -> Framed:
         """See `Similar`."""
         path, frame = self._faces[number]
-        photo = decode(path)
-        return _cut(photo, frame, round(abs(frame.side)) if frame else min(photo.shape[:2]))
+        return _framed(decode(path), frame)
 
     def names(self, ids: Sequence[int]) -> list[str]:
         """Paths of the photos."""
@@ -241,6 +239,14 @@ def _faces(photo: Pixels, finder: FaceFinder) -> Sequence[Frame | None]:
     """The faces of a reference; small ones only where there is no other; None is its middle."""
     faces = all_faces(photo, finder)
     return [face for face in faces if abs(face.side) >= SMALLEST] or faces[:1] or [None]
+
+
+def _framed(photo: Pixels, frame: Frame | None = None) -> Framed:
+    """A photo and its frame, which is the central square's if none is told."""
+    height, width = photo.shape[:2]
+    side = min(height, width)
+    corner = complex((width - side) // 2, (height - side) // 2)
+    return Framed(photo, frame or Frame(corner, complex(side)))
 
 
 def _cut(photo: Pixels, frame: Frame | None, size: int) -> Pixels:

@@ -10,25 +10,29 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...data.images import Pixels
 from ...data.rasters import Stored
 from ...data.tensors import to_images
 from ..losses import composite
+from .boxes import Box, box_of
 from .canvas import Canvas
 from .copying import paste_copies
-from .frames import Floats, Frame, cut, cut_hole
-from .moments import near, same_moment, shown_then
+from .frames import Floats, Frame, Framed, cut, cut_hole
+from .moments import near, same_around, same_moment, shown_then
 from .paste import match_border, paste, paste_smooth
 from .places import Place
 from .quiet import Shown
 from .squares import Square
 from .tone import has_tone, tone_of
 
-Portrait: TypeAlias = Callable[[int], Pixels | None]
+Portrait: TypeAlias = Callable[[int], Framed | None]
 """A borrowed photo's square by its id, as large as there is: see `Similar`."""
 
 _FINER: Final = 2.0  # another photo's face is laid over this one at so many pixels for each,
 _LARGEST: Final = 1024  # and so many a side at the most
+_WIDER: Final = 2.0  # times a face's side: so much of it, if all around the hole is the same
+_AROUND: Final = 0.04  # of that square's side, around the hole
+_STAINED: Final = 0.01  # of it: nearer to the hole there may be stains
+_EDGE: Final = 0.02  # of it: what is nearer to the other photo's edge may not be there
 
 
 class Painted(NamedTuple):
@@ -130,29 +134,43 @@ class Work:
             portrait: gives borrowed photos as large as they are; None if none is to be copied.
         """
         picture, hole = seen
+        other: Framed | None = None
         if self._tone:
             raw = self._tone(painted.raw)
             painted = painted._replace(photos=composite(raw, picture, hole), raw=raw)
-        square, canvas = self.squares[turn], self.canvas
+        square = self.squares[turn]
         out, known = (part.permute(1, 2, 0).contiguous().numpy() for part in (painted.raw, picture))
         missing = hole[0].numpy() > 0
         if portrait and square.face:
             taken = self._taken(turn, seen, painted, portrait)
             if taken is not None:
-                out, known, missing, painted = taken
+                out, known, missing, painted, other = taken
         whole = match_border(out, known, missing)
-        own, unknown = (square.box, square.own), self._unknown(turn)
-        self._shown.paint(square.frame, whole, own)
-        paste(canvas.pixels, canvas.white, square.frame, whole, own, unknown, self.rng)
+        self._paste(square.frame, whole, (square.box, square.own), self._unknown(turn))
         self._finish(turn, hole, painted)
+        if other is not None:
+            others = [other, *(place.framed(square.frame) for place in self.places)]
+            any(self._take_around(turn, one) for one in others)
+
+    def _paste(
+        self,
+        frame: Frame,
+        whole: Floats,
+        own: tuple[Box, NDArray[np.bool_]],
+        unknown: NDArray[np.bool_],
+    ) -> None:
+        """Put a square's painting into the photo: see `paste`."""
+        self._shown.paint(frame, whole, own)
+        paste(self.canvas.pixels, self.canvas.white, frame, whole, own, unknown, self.rng)
 
     def _taken(
         self, turn: int, seen: tuple[Tensor, Tensor], painted: Painted, portrait: Portrait
-    ) -> tuple[Floats, Floats, NDArray[np.bool_], Painted] | None:
+    ) -> tuple[Floats, Floats, NDArray[np.bool_], Painted, Framed] | None:
         """The face that a photo of the same moment shows, if one does.
 
         Returns:
-            it, and what is known and missing of this one, (R, R, ...), and what was borrowed.
+            it, and what is known and missing of this one, (R, R, ...), what was borrowed, and the
+            other photo.
         """
         picture, hole = seen
         known, missing = picture.permute(1, 2, 0).contiguous().numpy(), hole[0].numpy() > 0
@@ -161,13 +179,12 @@ class Work:
         given = cut(self.canvas.as_given(), frame, small) / np.float32(255)
         moment = same_moment(known, missing, others, given)
         other = portrait(int(painted.ids[moment.number])) if moment else None
-        if moment is None or other is None or (not self._tone and has_tone(other)):
+        if moment is None or other is None or (not self._tone and has_tone(other.photo)):
             return None
         size = min(max(small, round(_FINER * abs(frame.side))), _LARGEST)
         known = self._shown.cut(frame, size).clip(0, 1)
         missing = near(cut_hole(self._unknown(turn), frame, size))
-        face = self._toned(to_images(other[None])[0]).permute(1, 2, 0).numpy()
-        shown = shown_then(moment, known, missing, face)
+        shown = shown_then(moment, known, missing, self._pixels(other, size))
         self._settle(turn)
         raw = torch.from_numpy(shown).permute(2, 0, 1)
         raw = F.interpolate(raw[None], (small, small), mode="area")[0].clamp(0, 1)
@@ -179,7 +196,64 @@ class Work:
             ids=painted.ids.where(only, -1),
             raw=raw,
         )
-        return shown, known, missing, borrowed
+        return shown, known, missing, borrowed, other
+
+    def _take_around(self, turn: int, other: Framed) -> bool:
+        """Go on around a face with what the photo of the same moment shows there, if it is so.
+
+        Args:
+            turn: the face's square.
+            other: the face in the other photo.
+
+        Returns:
+            whether it was.
+        """
+        frame, other = self.squares[turn].frame.scaled(_WIDER), other.scaled(_WIDER)
+        mine, canvas = self._around(turn, frame, other), self.canvas
+        if not mine.any():
+            return False
+        size = min(max(1, round(_FINER * abs(frame.side))), _LARGEST)
+        known, beyond = self._shown.cut(frame, size).clip(0, 1), other.beyond(size)
+        hole, missing = (
+            near(cut_hole(part, frame, size) | beyond, _STAINED)
+            for part in (canvas.hole, canvas.unknown)
+        )
+        around = near(cut_hole(mine, frame, size), _AROUND) & ~hole
+        theirs = self._pixels(other, size)
+        moment = same_around(known, missing, around, theirs)
+        if moment is None:
+            return False
+        shown = shown_then(moment, known, missing, theirs)
+        box = box_of(mine)
+        whole = match_border(shown, known, missing)
+        self._paste(frame, whole, (box, mine[box]), canvas.unknown)
+        canvas.unknown &= ~mine
+        for later in range(turn + 1, len(self.squares)):
+            square = self.squares[later]
+            self.squares[later] = square._replace(own=square.own & ~mine[square.box])
+        self.squares[turn + 1 :] = [one for one in self.squares[turn + 1 :] if one.own.any()]
+        return True
+
+    def _around(self, turn: int, frame: Frame, other: Framed) -> NDArray[np.bool_]:
+        """What is left of the hole in a frame, and shown by another photo: (H, W)."""
+        left: NDArray[np.bool_] = self.canvas.unknown.copy()
+        for later in self.squares[turn + 1 :]:
+            if later.face:  # another face, of another moment maybe
+                left[later.box] &= ~later.own
+        rows, columns = np.nonzero(left)
+        places = frame.inside(columns + 0.5 + 1j * (rows + 0.5))
+        there = other.frame.corner + other.frame.side * places
+        edge, (height, width) = _EDGE * abs(other.frame.side), other.photo.shape[:2]
+        outside = np.maximum(abs(places.real - 0.5), abs(places.imag - 0.5)) > 0.5 - _EDGE
+        outside |= (there.real < edge) | (there.real > width - edge)
+        outside |= (there.imag < edge) | (there.imag > height - edge)
+        left[rows[outside], columns[outside]] = False
+        return left
+
+    def _pixels(self, other: Framed, largest: int) -> Floats:
+        """Another photo's square in this one's tone: (S, S, 3)."""
+        toned = self._toned(torch.from_numpy(other.cut(largest)).permute(2, 0, 1))
+        return np.asarray(toned.permute(1, 2, 0).numpy(), np.float32)
 
     def _toned(self, picture: Tensor) -> Tensor:
         """A picture (3, H, W) in the photo's tone, if it has but one."""

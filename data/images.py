@@ -6,7 +6,7 @@
 import io
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
@@ -377,11 +377,21 @@ def write_mask(path: Path, mask: NDArray[np.bool_]) -> None:
     write_png(path, mask.astype(np.uint8) * np.uint8(255))
 
 
-def write_png(path: Path, image: Pixels) -> None:
-    """Write uint8 pixels, (H, W, 3) RGB or (H, W) grey, as PNG.
+def write_png(path: Path, image: Pixels, note: tuple[str, str] | None = None) -> None:
+    """Write uint8 pixels, (H, W, 3) RGB or (H, W) grey, as PNG, and a keyword with its text.
 
     Raises:
         StorageError: the file cannot be written.
     """
+    notes = PngImagePlugin.PngInfo()
+    if note:
+        notes.add_itxt(*note)
     with replacing(path) as temporary:
-        Image.fromarray(image).save(temporary, "PNG")
+        Image.fromarray(image).save(temporary, "PNG", pnginfo=notes)
+
+
+def note_of(content: bytes, keyword: str) -> str:
+    """The text that a picture's file holds for a keyword; empty if there is none."""
+    with suppress(Exception), open_image(content) as image:  # a damaged one says nothing
+        return str(image.info.get(keyword, ""))
+    return ""

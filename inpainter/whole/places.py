@@ -19,7 +19,7 @@ from ...errors import ImageError
 from .boxes import Box
 from .each import for_each
 from .find_faces import FaceFinder, people
-from .frames import Floats, Frame, Framed, reduced
+from .frames import Floats, Frame, reduced
 from .points import Plane, Points, Seen, plane_of, points_of, same_points, unit_of
 from .tone import has_tone
 from .views import Holes, Laid, resized
@@ -127,14 +127,6 @@ class Place:
         first = corner + step * _HALF - _HALF
         there = [[step.real, -step.imag, first.real], [step.imag, step.real, first.imag], [0, 0, 1]]
         return self._moved(np.linalg.inv(np.array(there)) @ self.plane, (size, size))
-
-    def framed(self, frame: Frame) -> Framed:
-        """Where about it shows what a frame of the photo shows, by the plane of most points."""
-        across = frame.side / 2 * np.array([-1, 1]) + frame.centre - _HALF
-        ends = np.stack([across.real, across.imag], axis=1)[None]
-        theirs = cv2.perspectiveTransform(ends, np.linalg.inv(self.plane))[0] @ np.array([1, 1j])
-        left, right = complex(theirs[0]), complex(theirs[1])
-        return Framed(self.photo, Frame.about((left + right) / 2 + _HALF, right - left))
 
     def _planes(self, hole: Box) -> Iterator[Plane]:
         """That of most points, and those around a hole."""

@@ -1,24 +1,25 @@
 """The faces of photos as files of their own: what a database of an album should hold."""
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from glob import escape
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from ...data.files import make_folder, storage_errors
-from ...data.images import Pixels, decode, write_png
+from ...data.images import Pixels, decode, note_of, read_file, write_png
 from ...data.progress import Progress, silent
 from ...data.sources import PhotoSource, file_stamp, open_source
 from ...errors import ImageError, InputError
 from ...index_build.embed import batches_of
 from .find_faces import FaceFinder, all_faces, default_finder
-from .frames import Frame, cut
+from .frames import Frame, Framed, cut
 
 SMALLEST: Final = 48
 """Pixels of the photo: what is smaller, or is cut off by its edge, shows too little to borrow."""
@@ -26,6 +27,9 @@ SMALLEST: Final = 48
 _WHOLE: Final = 0.9  # of a frame's area
 _AT_ONCE: Final = 64  # photos whose faces are held in memory
 _SEARCHED: Final = ".searched-"
+_CUT_FROM: Final = "simpaint:photo"
+"""Note in a face's file: the photo's path from there, and the frame: corner and side, x and y."""
+_SAME: Final = 3.0  # of 255: what is cut out of the photo once more differs less
 _PROBES: Final = 32  # a frame's side in points, to tell its area in the photo
 
 
@@ -61,7 +65,8 @@ def cut_faces(
     The faces of `a/b.jpg` become `a/b.jpg-1.png` (the surest), `a/b.jpg-2.png`, ... A hidden file
     names the photos that were searched for this size: they are not again until they change, so that
     a run that was stopped can be repeated, and a face that somebody deleted does not come back. A
-    photo of another album that has the name of one of them counts as failed.
+    photo of another album that has the name of one of them counts as failed. Each file notes which
+    photo it was cut out of, and where: see `whole_of`.
 
     Args:
         photos: a folder, a list of paths, a `.tar` or a `.parquet`.
@@ -107,7 +112,7 @@ def cut_faces(
     ready = len(source.names) - len(todo)
     progress(ready, len(source.names))
 
-    def search(name: str) -> tuple[str, list[Pixels] | str]:
+    def search(name: str) -> tuple[str, list[_Face] | str]:
         return name, _faces(source, name, finder, size)
 
     with ThreadPoolExecutor(workers, "faces") as pool, _ending(pool):
@@ -118,7 +123,7 @@ def cut_faces(
                 report.failed.append((name, faces))
             else:
                 _forget(out, name)
-                _write(out, name, faces)
+                _write(out, name, faces, source)
                 with storage_errors(searched), searched.open("a", encoding="ascii") as file:
                     # A line that a kill has cut off ends where this one begins.
                     file.write("\n" + json.dumps([name, root, todo[name]]))
@@ -139,6 +144,25 @@ def portrait(photo: Pixels, frame: Frame, size: int) -> Pixels:
     return np.rint(cut(photo, frame, size)).clip(0, 255).astype(np.uint8)
 
 
+def whole_of(face: Path) -> Framed | None:
+    """The photo that `cut_faces` cut a face out of; None if it did not, or that is gone."""
+    try:
+        content = read_file(face)
+        path, *frame = json.loads(note_of(content, _CUT_FROM))
+        left, top, right, down = map(float, frame)
+        whole = Framed(decode(face.parent / path), Frame(complex(left, top), complex(right, down)))
+        small = decode(content)
+        off = portrait(*whole, len(small)) - small.astype(np.float32)
+    except (ImageError, ValueError, TypeError, OverflowError):
+        return None
+    return whole if np.abs(off).mean() < _SAME else None
+
+
+class _Face(NamedTuple):
+    pixels: Pixels
+    frame: Frame
+
+
 @contextmanager
 def _ending(pool: ThreadPoolExecutor) -> Iterator[None]:
     """After an error no more work is begun."""
@@ -149,7 +173,7 @@ def _ending(pool: ThreadPoolExecutor) -> Iterator[None]:
         raise
 
 
-def _faces(source: PhotoSource, name: str, finder: FaceFinder, size: int) -> list[Pixels] | str:
+def _faces(source: PhotoSource, name: str, finder: FaceFinder, size: int) -> list[_Face] | str:
     """The faces of a photo, the surest first, or why it cannot be used."""
     try:
         photo = decode(source.read(name), name=name)
@@ -157,7 +181,7 @@ def _faces(source: PhotoSource, name: str, finder: FaceFinder, size: int) -> lis
         return str(error).removeprefix(f"{name}: ")
     here = np.ones(photo.shape[:2], np.uint8)
     return [
-        portrait(photo, frame, size)
+        _Face(portrait(photo, frame, size), frame)
         for frame in all_faces(photo, finder)
         if abs(frame.side) >= SMALLEST and cut(here, frame, _PROBES, fill=0.0).mean() > _WHOLE
     ]
@@ -172,12 +196,17 @@ def _forget(out: Path, name: str) -> None:
             path.unlink()
 
 
-def _write(out: Path, name: str, faces: Sequence[Pixels]) -> None:
-    """Write a photo's faces."""
-    for number, face in enumerate(faces, 1):
+def _write(out: Path, name: str, faces: Sequence[_Face], source: PhotoSource) -> None:
+    """Write a photo's faces, and in each file where it was cut out."""
+    for number, (pixels, frame) in enumerate(faces, 1):
         path = _file(out, name, number)
         make_folder(path.parent)
-        write_png(path, face)
+        note = None
+        if source.root.is_dir():
+            photo = os.path.relpath(source.root / name, path.parent)
+            places = (frame.corner.real, frame.corner.imag, frame.side.real, frame.side.imag)
+            note = _CUT_FROM, json.dumps([Path(photo).as_posix(), *places])
+        write_png(path, pixels, note)
 
 
 def _read(searched: Path) -> dict[str, tuple[str, str]]:

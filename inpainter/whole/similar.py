@@ -22,7 +22,7 @@ from ...retrieval.retriever import Retrieved, Retriever, describe_pictures
 from .find_faces import FaceFinder, all_faces
 from .frames import Frame, Framed
 from .places import Whole
-from .portraits import SMALLEST, portrait
+from .portraits import SMALLEST, portrait, whole_of
 
 Auxiliary = Literal["database", "random", "noise"]
 
@@ -66,8 +66,9 @@ class MostSimilar:
         return [Whole(number, score, partial(self._read, number)) for score, number in found]
 
     def portrait(self, number: int) -> Framed:
-        """See `Similar`."""
-        return _framed(self._read(number))
+        """See `Similar`; of a face that `cut_faces` cut out of a photo it is that photo."""
+        (path,) = self._database.paths([number])
+        return whole_of(Path(path)) or _framed(self._read(number))
 
     def _read(self, number: int) -> Pixels:
         (photo,) = self._database.photos([number])

@@ -149,8 +149,7 @@ class Work:
         self._paste(square.frame, whole, (square.box, square.own), self._unknown(turn))
         self._finish(turn, hole, painted)
         if other is not None:
-            others = [other, *(place.framed(square.frame) for place in self.places)]
-            any(self._take_around(turn, one) for one in others)
+            self._take_around(turn, other)
 
     def _paste(
         self,
@@ -198,20 +197,17 @@ class Work:
         )
         return shown, known, missing, borrowed, other
 
-    def _take_around(self, turn: int, other: Framed) -> bool:
+    def _take_around(self, turn: int, other: Framed) -> None:
         """Go on around a face with what the photo of the same moment shows there, if it is so.
 
         Args:
             turn: the face's square.
             other: the face in the other photo.
-
-        Returns:
-            whether it was.
         """
         frame, other = self.squares[turn].frame.scaled(_WIDER), other.scaled(_WIDER)
         mine, canvas = self._around(turn, frame, other), self.canvas
         if not mine.any():
-            return False
+            return
         size = min(max(1, round(_FINER * abs(frame.side))), _LARGEST)
         known, beyond = self._shown.cut(frame, size).clip(0, 1), other.beyond(size)
         hole, missing = (
@@ -222,7 +218,7 @@ class Work:
         theirs = self._pixels(other, size)
         moment = same_around(known, missing, around, theirs)
         if moment is None:
-            return False
+            return
         shown = shown_then(moment, known, missing, theirs)
         box = box_of(mine)
         whole = match_border(shown, known, missing)
@@ -232,7 +228,6 @@ class Work:
             square = self.squares[later]
             self.squares[later] = square._replace(own=square.own & ~mine[square.box])
         self.squares[turn + 1 :] = [one for one in self.squares[turn + 1 :] if one.own.any()]
-        return True
 
     def _around(self, turn: int, frame: Frame, other: Framed) -> NDArray[np.bool_]:
         """What is left of the hole in a frame, and shown by another photo: (H, W)."""

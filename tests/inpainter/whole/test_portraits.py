@@ -16,7 +16,7 @@ from simpaint.errors import InputError
 from simpaint.inpainter.whole.find_faces import FaceFinder, all_faces, default_finder
 from simpaint.inpainter.whole.frames import Frame, cut
 from simpaint.inpainter.whole.framing import Face
-from simpaint.inpainter.whole.portraits import cut_faces
+from simpaint.inpainter.whole.portraits import cut_faces, whole_of
 
 LEFT, RIGHT = Frame(10 + 20j, 60 + 0j), Frame(100 + 10j, 70 + 10j)
 
@@ -186,3 +186,30 @@ def test_photos_whose_faces_would_have_the_same_names_are_told(album: Path) -> N
     ((name, reason),) = report.failed
     other = {"b/two.png": "../b/two.png", "../b/two.png": "b/two.png"}[name]
     assert reason == f"its faces would have the names of those of {other}"
+
+
+def test_a_face_knows_the_photo_that_it_was_cut_out_of(album: Path, tmp_path: Path) -> None:
+    out = tmp_path / "faces"
+    cut_faces(album, out, finder=Sure(Face(LEFT, 8.3), Face(RIGHT, 8.9)))
+    photo, face = album / "b/two.png", out / "b/two.png-1.png"
+    whole = whole_of(face)
+    assert whole is not None
+    np.testing.assert_array_equal(whole.photo, decode(photo))
+    assert whole.frame == RIGHT
+    moved = tmp_path / "moved"  # both
+    for folder in (album, out):
+        shutil.copytree(folder, moved / folder.name)
+    assert whole_of(moved / "faces/b/two.png-1.png") is not None
+    write_png(photo, decode(photo)[:, ::-1])  # another photo of this name
+    assert whole_of(face) is None
+    photo.unlink()
+    assert whole_of(face) is None
+    assert whole_of(tmp_path / "nothing.png") is None
+
+
+@pytest.mark.parametrize("note", ["{", "[]", '["two.png", 1, 2, NaN, 0]', '[1, 2, 3, 4, "a"]', "7"])
+def test_a_damaged_note_is_none(tmp_path: Path, note: str) -> None:
+    pixels = drawn_face(np.random.default_rng(0), 32)
+    write_png(tmp_path / "two.png", pixels)
+    write_png(tmp_path / "face.png", pixels, ("simpaint:photo", note))
+    assert whole_of(tmp_path / "face.png") is None
